@@ -1,0 +1,3 @@
+"""SynthPrep: give a BIDS dataset the contrast that some of its visits lack."""
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,1 @@
+"""Names, selection, sidecars and atomic writing of BIDS datasets."""

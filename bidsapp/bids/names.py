@@ -1,0 +1,101 @@
+"""Every output path of both levels, one table.
+
+All functions return POSIX paths relative to the derivative dataset's root. A derivative keeps the entities of
+its single source; one made of several sources keeps the entities they share.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bidsapp.records import Scan, Visit
+
+ENTITY_ORDER = ("acq", "ce", "rec", "run", "space", "res", "label", "from", "to", "mode", "desc")
+
+DESCRIPTIONS = {
+    "preproc": "Bias-corrected image, resampled once to the visit's common grid",
+    "normalized": "The preprocessed image on a robust in-mask intensity scale",
+    "brain": "Brain mask of the visit's reference image, on the common grid",
+    "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
+}
+
+
+def brain_desc(contrast: str, reference: str) -> str:
+    """Return the ``desc-`` label of a brain mask: ``brain``, or ``brainFLAIR`` for a co-registered scan's own."""
+    return "brain" if contrast == reference else f"brain{contrast}"
+
+
+def visit_dir(visit: Visit) -> str:
+    """Return ``sub-01[/ses-A]``."""
+    return f"sub-{visit.subject}" + (f"/ses-{visit.session}" if visit.session else "")
+
+
+def preproc(visit: Visit, scan: Scan, reference: str) -> str:
+    """Return the path of the bias-corrected image on the common grid."""
+    return _image(visit, scan, reference, "preproc")
+
+
+def normalized(visit: Visit, scan: Scan, reference: str) -> str:
+    """Return the path of the intensity-normalized image."""
+    return _image(visit, scan, reference, "normalized")
+
+
+def brain_mask(visit: Visit, scan: Scan, reference: str) -> str:
+    """Return the path of the brain mask found on one scan, on the common grid."""
+    entities = {**scan.entities, **_space(scan, reference), "desc": brain_desc(scan.contrast, reference)}
+    return _path(visit, entities, "mask", ".nii.gz")
+
+
+def transform(visit: Visit, scan: Scan, reference: str) -> str:
+    """Return the path of the rigid transform that carries an image to the reference (ITK text, LPS mm)."""
+    entities = {**scan.entities, "from": scan.contrast, "to": reference, "mode": "image"}
+    return _path(visit, entities, "xfm", ".txt")
+
+
+def synth(visit: Visit, sources: Iterable[Scan], target: str) -> str:
+    """Return the path of a predicted image."""
+    shared = reduce(lambda a, b: dict(a.items() & b.items()), (dict(s.entities) for s in sources))
+    return _path(visit, {**shared, "desc": "synth"}, target, ".nii.gz")
+
+
+def sidecar(path: str) -> str:
+    """Return the path of the JSON beside an image or transform."""
+    for ending in (".nii.gz", ".txt"):
+        if path.endswith(ending):
+            return path.removesuffix(ending) + ".json"
+    raise ValueError(f"{path}: no sidecar belongs to such a file")
+
+
+def figure(visit: Visit, desc: str, suffix: str) -> str:
+    """Return the path of a figure of the visit's report."""
+    return f"sub-{visit.subject}/figures/{visit.label}_desc-{desc}_{suffix}.svg"
+
+
+def report(visit: Visit) -> str:
+    """Return the path of the visit's report."""
+    return f"{visit.label}.html"
+
+
+def scans_table(visit: Visit) -> str:
+    """Return the path of the visit's table of quality numbers."""
+    return f"{visit_dir(visit)}/{visit.label}_scans.tsv"
+
+
+def _space(scan: Scan, reference: str) -> dict[str, str]:
+    return {} if scan.contrast == reference else {"space": reference}
+
+
+def _image(visit: Visit, scan: Scan, reference: str, desc: str) -> str:
+    return _path(visit, {**scan.entities, **_space(scan, reference), "desc": desc}, scan.contrast, ".nii.gz")
+
+
+def _path(visit: Visit, entities: Mapping[str, str], suffix: str, ending: str) -> str:
+    known = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
+    unknown = sorted(set(entities) - set(ENTITY_ORDER))
+    if unknown:
+        raise ValueError(f"{visit.label}: no place in a file name for {', '.join(unknown)}")
+    return f"{visit_dir(visit)}/anat/" + "_".join([visit.label, *known, suffix]) + ending

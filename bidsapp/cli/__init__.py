@@ -1,0 +1,1 @@
+"""The front door: words on a command line become ``Settings``, a level runs, one exit status comes back."""

@@ -1,0 +1,1 @@
+"""Thin Nipype wrappers: unpack paths, call a function, pack paths."""

@@ -1,0 +1,1 @@
+"""A simulated BIDS cohort with known truth."""

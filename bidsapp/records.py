@@ -1,0 +1,133 @@
+"""The frozen records that flow between the rooms: created once, passed explicitly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+Number = TypeVar("Number", float, "np.ndarray")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One acquired image.
+
+    Attributes
+    ----------
+    path : Path
+        The image file in the raw dataset.
+    contrast : str
+        Its BIDS suffix: ``T1w``, ``FLAIR``, ``ct`` …
+    entities : Mapping of str to str
+        Its entities between ``ses`` and the suffix, short names as keys (``acq``, ``run`` …), in BIDS order.
+    """
+
+    path: Path
+    contrast: str
+    entities: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one participant-level graph gets: one participant's scans of one session, one per contrast."""
+
+    subject: str
+    session: str | None
+    scans: tuple[Scan, ...]
+
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01_ses-A``."""
+        return f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """Contrasts that were acquired, in the order of the scans."""
+        return tuple(scan.contrast for scan in self.scans)
+
+    def scan(self, contrast: str) -> Scan:
+        """Return the scan of a contrast; ``KeyError`` where the visit lacks it."""
+        for scan in self.scans:
+            if scan.contrast == contrast:
+                return scan
+        raise KeyError(contrast)
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A visit that this run leaves out, and why. A skip is no failure."""
+
+    visit: str
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run works on, and what it leaves out."""
+
+    visits: tuple[Visit, ...]
+    skipped: tuple[Skip, ...]
+
+
+@dataclass(frozen=True)
+class IntensityScale:
+    """An affine intensity scale, ``z = (x − offset) / scale``.
+
+    Attributes
+    ----------
+    method : str
+        How offset and scale were found, e.g. ``median-iqr``.
+    offset, scale : float
+        In units of the image; ``scale`` is positive.
+    """
+
+    method: str
+    offset: float
+    scale: float
+
+    def forward(self, x: Number) -> Number:
+        """Map image units to normalized units."""
+        return (x - self.offset) / self.scale
+
+    def inverse(self, z: Number) -> Number:
+        """Map normalized units back to image units."""
+        return z * self.scale + self.offset
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What the learning floor knows of a visit: normalized images on one grid.
+
+    Attributes
+    ----------
+    visit, participant : str
+        Labels, ``sub-01_ses-A`` and ``sub-01``.
+    sources : tuple of Path
+        Normalized source images, in the order of the plan's source contrasts.
+    mask : Path
+        Brain mask of the reference, where an image is predicted.
+    target : Path or None
+        Normalized acquired target; ``None`` where the visit lacks it.
+    target_mask : Path or None
+        Brain mask of the acquired target on the same grid; it ends where the target's field of view ends.
+    target_scale : IntensityScale or None
+        Scale of the acquired target.
+    fingerprint : str
+        SHA-256 of the voxels of the acquired first source: the identity of a visit across datasets.
+    """
+
+    visit: str
+    participant: str
+    sources: tuple[Path, ...]
+    mask: Path
+    target: Path | None = None
+    target_mask: Path | None = None
+    target_scale: IntensityScale | None = None
+    fingerprint: str = ""

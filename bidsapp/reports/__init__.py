@@ -1,0 +1,1 @@
+"""Figures, the visit report and the group report."""

@@ -1,0 +1,170 @@
+"""The settings of a run: frozen, typed, and the same thing as a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bidsapp.errors import UsageError
+
+LEVELS = ("participant", "group")
+NETWORKS = ("unet", "seed-resnet")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run was asked to do. ``None`` means "decide from the data or from what was granted".
+
+    Attributes
+    ----------
+    bids_dir, output_dir : Path
+        The raw dataset (never written to) and the derivatives.
+    levels : tuple of str
+        ``participant``, ``group``, or both.
+    participant_label, session_label : tuple of str
+        Labels to restrict the run to, without ``sub-`` and ``ses-``; empty means all.
+    bids_filter_file : Path or None
+        JSON of pybids entity filters per contrast.
+    skip_bids_validation : bool
+        Go on where ``dataset_description.json`` is missing or incomplete.
+    work_dir : Path or None
+        Where intermediate files live; default ``work`` in the output folder.
+    nprocs, omp_nthreads : int or None
+        Processes at a time, and threads per process.
+    mem_gb : float or None
+        Memory that the run may use, GB.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    reference : str
+        The contrast whose grid the visit's images share.
+    source : tuple of str
+        Contrasts to predict from.
+    target : str
+        Contrast to predict.
+    network : str
+        Name in the registry of networks.
+    baseline : bool
+        Also train the article's network on the same folds and minutes, for the tables to compare with.
+    crossval : bool
+        Leave one participant out, with ``max_minutes`` for each fold and network.
+    model : Path or None
+        A bundle to apply; nothing is trained.
+    max_minutes : float
+        Time for training: of the whole group level, or of each fold and network with ``crossval``.
+    max_steps : int or None
+        Optimizer steps for each fold and network; makes a run repeatable to the bit on one machine.
+    seed : int
+        Seed of every random number.
+    sloppy : bool
+        Coarse and quick, for tests only; said in every sidecar.
+    stop_on_first_crash, debug : bool
+        Stop at the first failing node; keep and print more.
+    verbosity : int
+        0 warnings, 1 information, 2 and more: debugging.
+    """
+
+    bids_dir: Path
+    output_dir: Path
+    levels: tuple[str, ...]
+    participant_label: tuple[str, ...] = ()
+    session_label: tuple[str, ...] = ()
+    bids_filter_file: Path | None = None
+    skip_bids_validation: bool = False
+    work_dir: Path | None = None
+    nprocs: int | None = None
+    omp_nthreads: int | None = None
+    mem_gb: float | None = None
+    device: str = "auto"
+    reference: str = "T1w"
+    source: tuple[str, ...] = ("T1w",)
+    target: str = "FLAIR"
+    network: str = "unet"
+    baseline: bool = True
+    crossval: bool = False
+    model: Path | None = None
+    max_minutes: float = 60.0
+    max_steps: int | None = None
+    seed: int = 0
+    sloppy: bool = False
+    stop_on_first_crash: bool = False
+    debug: bool = False
+    verbosity: int = 0
+
+    @property
+    def work(self) -> Path:
+        """Folder of the intermediate files."""
+        return self.work_dir or self.output_dir / "work"
+
+    def to_toml(self) -> str:
+        """Return the settings as TOML; a value of ``None`` is left out."""
+        import tomli_w
+
+        return tomli_w.dumps({k: _plain(v) for k, v in dataclasses.asdict(self).items() if v is not None})
+
+    @classmethod
+    def known_names(cls) -> frozenset[str]:
+        """Names that a settings file may contain."""
+        return frozenset(field.name for field in dataclasses.fields(cls))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a settings file into keyword arguments of `Settings`.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file as ``Settings.to_toml`` writes it; any subset of the names.
+
+    Returns
+    -------
+    dict
+        Values of the types that `Settings` declares.
+
+    Raises
+    ------
+    UsageError
+        The file is missing or no TOML, or has an unknown name or a value of the wrong type.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "give --config-file an existing file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: no valid TOML: {error}", "see logs/<run>/config.toml of a run") from error
+    unknown = sorted(set(values) - Settings.known_names())
+    if unknown:
+        raise UsageError(f"{path}: unknown settings {', '.join(unknown)}", "remove or correct them")
+    hints = typing.get_type_hints(Settings)
+    return {name: _typed(path, name, value, hints[name]) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
+    """Return `value` as the type that the field `name` declares, or raise `UsageError`."""
+    if isinstance(hint, types.UnionType):  # only "X | None", and TOML has no null
+        hint = next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
+    if (
+        typing.get_origin(hint) is tuple
+        and isinstance(value, list)
+        and all(isinstance(v, str) for v in value)
+    ):
+        return tuple(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise UsageError(
+        f"{path}: {name} = {value!r} is not of type {getattr(hint, '__name__', hint)}", "correct it"
+    )

@@ -1,0 +1,1 @@
+"""Learning to predict a contrast, a file per stage. Knows no BIDS and no Nipype."""

@@ -1,0 +1,1 @@
+"""Nipype graphs: which step follows which. No image arithmetic."""
