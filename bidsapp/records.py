@@ -102,6 +102,68 @@ class IntensityScale:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """All it takes to rebuild a network, its input and its training; written before training, kept with the weights.
+
+    Attributes
+    ----------
+    sources : tuple of str
+        Contrasts that the network reads, in this order.
+    target : str
+        Contrast that it predicts.
+    network : str
+        Name in the registry of networks.
+    channels : tuple of int
+        Channels of each level, the first at full resolution.
+    features : tuple of str
+        Input channels besides the sources; see `bidsapp.synthesis.pairs.FEATURES`.
+    patch : int
+        Edge of the cubic training patch, voxels of the common grid.
+    batch : int
+        Patches per step.
+    loss : str
+        ``l1`` or ``mse``, masked.
+    learning_rate, warmup, weight_decay : float
+        Peak of the one-cycle schedule, the share of the training in which it rises, and AdamW's decay.
+    augmentation : bool
+        Whether training patches are varied.
+    flip_averaging : bool
+        Whether a prediction is averaged with that of the left-right mirrored input.
+    precision : str
+        ``bf16-mixed`` or ``32-true``, as Lightning Fabric names them.
+    minutes : float
+        Time of one training; whichever of time and steps ends first.
+    max_steps : int or None
+        Optimizer steps of one training.
+    seed : int
+        Seed of weights, patches and augmentation.
+    """
+
+    sources: tuple[str, ...]
+    target: str
+    network: str
+    channels: tuple[int, ...]
+    features: tuple[str, ...]
+    patch: int
+    batch: int
+    loss: str
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    augmentation: bool
+    flip_averaging: bool
+    precision: str
+    minutes: float
+    max_steps: int | None
+    seed: int
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels: the sources, then the features."""
+        return len(self.sources) + len(self.features)
+
+
+@dataclass(frozen=True)
 class Pair:
     """What the learning floor knows of a visit: normalized images on one grid.
 

@@ -1,0 +1,53 @@
+"""The bias field of an MR image."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.imaging.itk import import_ants, like, to_ants
+
+SHRUNK_VOXEL_MM = 3.0
+ITERATIONS = 50
+TOLERANCE = 1e-3
+
+
+def estimate_bias_field(image: nib.Nifti1Image, mask: nib.Nifti1Image, *, levels: int = 4) -> nib.Nifti1Image:
+    """Estimate the bias field with N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
+
+    Parameters
+    ----------
+    image : Nifti1Image, shape (X, Y, Z)
+        As acquired.
+    mask : Nifti1Image, shape (X, Y, Z)
+        Brain mask. Without one N4 fits air and scalp, and corrects little.
+    levels : int
+        Fitting levels; each doubles the resolution of the spline.
+
+    Returns
+    -------
+    Nifti1Image, shape (X, Y, Z), float32
+        Positive; its geometric mean inside the mask is 1, so that correcting keeps the image's level.
+    """
+    ants = import_ants()
+    field = ants.n4_bias_field_correction(
+        to_ants(image),
+        mask=to_ants(mask),
+        shrink_factor=shrink_factor(image),
+        convergence={"iters": [ITERATIONS] * levels, "tol": TOLERANCE},
+        return_bias_field=True,
+    ).numpy()
+    inside = np.asarray(mask.dataobj) > 0
+    field = np.maximum(field, np.finfo(np.float32).tiny)
+    field /= np.exp(np.log(field[inside]).mean())
+    return like(field.astype(np.float32), image)
+
+
+def shrink_factor(image: nib.Nifti1Image) -> int:
+    """Return the factor by which N4 may thin the image: to about 3 mm within the slice, never less than 1."""
+    return max(1, min(4, round(SHRUNK_VOXEL_MM / float(np.median(nib.affines.voxel_sizes(image.affine))))))
+
+
+def correct_bias(image: nib.Nifti1Image, field: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Divide an image by its bias field; the whole head, not only where the field was estimated."""
+    return like(np.asarray(image.dataobj, np.float32) / np.asarray(field.dataobj, np.float32), image)

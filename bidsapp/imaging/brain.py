@@ -1,0 +1,46 @@
+"""Brain masks."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.errors import DataError
+from bidsapp.imaging.itk import like
+
+MIN_BRAIN_ML = 300.0
+
+
+def brain_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Find the brain with deepbet (Fisch et al. 2024, doi:10.1016/j.compbiomed.2024.108845).
+
+    A network trained on T1w images that holds on FLAIR and T2w; its weights come with its package. It runs on
+    the CPU: a graphics card would not repay the copy.
+
+    Parameters
+    ----------
+    image : Nifti1Image, shape (X, Y, Z)
+        A whole head, or a head whose skull was taken off already.
+
+    Returns
+    -------
+    Nifti1Image, shape (X, Y, Z), uint8
+        1 in the brain; one connected component without holes.
+
+    Raises
+    ------
+    DataError
+        No brain was found.
+    """
+    from deepbet import BrainExtraction
+
+    advice = "look at the image: is it a head, and the right way up?"
+    try:
+        _, mask, _ = BrainExtraction(no_gpu=True).run(image)
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # what an empty foreground leads to
+        raise DataError(f"no brain was found ({error or type(error).__name__})", advice) from error
+    inside = np.asarray(mask.dataobj) > 0
+    volume = float(inside.sum() * np.prod(nib.affines.voxel_sizes(image.affine)) / 1000)
+    if volume < MIN_BRAIN_ML:
+        raise DataError(f"only {volume:.0f} ml of brain were found", advice)
+    return like(inside.astype(np.uint8), image)

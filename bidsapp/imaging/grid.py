@@ -1,0 +1,115 @@
+"""The common grid of a visit, and the one resampling that carries an image to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bidsapp.imaging.registration import RigidTransform
+
+# A Gaussian whose full width at half maximum makes up the difference between fine voxels and a coarse grid.
+FWHM = np.sqrt(8 * np.log(2))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A rectangular grid: voxel indices to RAS mm, and shape; `code` is the NIfTI code of its space."""
+
+    affine: NDArray[np.float64]
+    shape: tuple[int, int, int]
+    code: int = 1
+
+    def image(self, data: NDArray[np.generic]) -> nib.Nifti1Image:
+        """Return voxels on this grid as an image."""
+        image = nib.Nifti1Image(data, self.affine)
+        image.set_qform(self.affine, self.code)
+        image.set_sform(self.affine, self.code)
+        image.header.set_xyzt_units("mm", "sec")
+        return image
+
+
+def common_grid(reference: nib.Nifti1Image, spacing: float = 1.0) -> Grid:
+    """Return the isotropic grid over a reference image's field of view.
+
+    Parameters
+    ----------
+    reference : Nifti1Image, shape (X, Y, Z)
+        Its directions are kept: nothing is de-obliqued.
+    spacing : float
+        Voxel edge, mm.
+
+    Returns
+    -------
+    Grid
+        The fields of view are concentric; the grid's is larger by less than a voxel.
+    """
+    sizes = nib.affines.voxel_sizes(reference.affine)
+    shape = np.ceil(np.round(np.array(reference.shape) * sizes / spacing, 6)).astype(int)
+    affine = np.eye(4)
+    affine[:3, :3] = reference.affine[:3, :3] / sizes * spacing
+    centre = nib.affines.apply_affine(reference.affine, (np.array(reference.shape) - 1) / 2)
+    affine[:3, 3] = centre - affine[:3, :3] @ ((shape - 1) / 2)
+    return Grid(affine, (int(shape[0]), int(shape[1]), int(shape[2])), int(reference.header["sform_code"]) or 1)
+
+
+def resample(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | None = None) -> nib.Nifti1Image:
+    """Carry an image to a grid by one cubic B-spline interpolation.
+
+    A spline overshoots at edges, so the result is clamped to the range of the image. Voxels much finer than the
+    grid are averaged first by a Gaussian, against aliasing.
+
+    Parameters
+    ----------
+    image : Nifti1Image, shape (X, Y, Z)
+        As acquired, bias-corrected.
+    grid : Grid
+        Where to.
+    transform : RigidTransform or None
+        Maps points of the grid's space to points of the image's.
+
+    Returns
+    -------
+    Nifti1Image, float32
+        On the grid; 0 outside the image's field of view.
+    """
+    data = np.asarray(image.dataobj, np.float32)
+    matrix = _index_map(image, grid, transform)
+    smooth = _smoothing(image, grid)
+    smoothed = ndimage.gaussian_filter(data, smooth) if any(smooth) else data
+    values = ndimage.affine_transform(smoothed, matrix, output_shape=grid.shape, order=3, mode="nearest")
+    covered = ndimage.affine_transform(
+        np.ones(data.shape, np.uint8), matrix, output_shape=grid.shape, order=0, mode="grid-constant"
+    )
+    clamped = np.clip(values, data.min(), data.max())
+    return grid.image(np.where(covered > 0, clamped, np.float32(0)).astype(np.float32))
+
+
+def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: RigidTransform | None = None) -> nib.Nifti1Image:
+    """Carry a mask to a grid: linear interpolation, cut at one half; uint8."""
+    share = ndimage.affine_transform(
+        (np.asarray(mask.dataobj) > 0).astype(np.float32),
+        _index_map(mask, grid, transform),
+        output_shape=grid.shape,
+        order=1,
+        mode="grid-constant",
+    )
+    return grid.image((share >= 0.5).astype(np.uint8))
+
+
+def _index_map(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | None) -> NDArray[np.float64]:
+    """Return the matrix from the grid's voxel indices to the image's."""
+    world = np.eye(4) if transform is None else transform.matrix
+    return np.asarray(np.linalg.inv(image.affine) @ world @ grid.affine)
+
+
+def _smoothing(image: nib.Nifti1Image, grid: Grid) -> list[float]:
+    """Return the Gaussian's σ along each axis of the image, in its voxels; 0 where voxels are not much finer."""
+    ratios = nib.affines.voxel_sizes(grid.affine).mean() / nib.affines.voxel_sizes(image.affine)
+    return [float(np.sqrt(ratio**2 - 1) / FWHM) if ratio > 1.5 else 0.0 for ratio in ratios]

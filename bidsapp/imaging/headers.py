@@ -1,0 +1,204 @@
+"""The header policy: which images can be used, what is repaired, and what is said about it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+MAX_VOXEL_MM = 8.0
+MIN_FIELD_OF_VIEW_MM = 80.0
+MAX_NONFINITE = 0.01
+FORMS_DIFFER_MM = 0.1
+# Scanners write directions with four to seven digits; more than this is a shear, not rounding.
+MAX_SHEAR = 1e-2
+LEAVE_OUT = "leave this scan out with --bids-filter-file, or convert it again from its source"
+
+
+@dataclass(frozen=True)
+class CheckedImage:
+    """An image that every later step can rely on.
+
+    Attributes
+    ----------
+    image : Nifti1Image
+        float32, three-dimensional, finite; qform and sform agree, directions are orthonormal.
+    decisions : tuple of str
+        What was repaired or is unsure, as sentences for the report.
+    fingerprint : str
+        SHA-256 of shape and float32 voxels as read: the identity of the scan, whatever its file is called.
+    """
+
+    image: nib.Nifti1Image
+    decisions: tuple[str, ...]
+    fingerprint: str
+
+
+def check_image(path: Path) -> CheckedImage:
+    """Read an image and apply the header policy.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI file, or a symbolic link to one.
+
+    Returns
+    -------
+    CheckedImage
+
+    Raises
+    ------
+    DataError
+        The image cannot be used; the message names the file, the reason and what to do.
+    """
+    source = _open(path)
+    decisions: list[str] = []
+    shape = _shape(path, source, decisions)
+    affine, code = _affine(path, source, decisions)
+    _check_geometry(path, shape, affine)
+    data = _voxels(path, source, shape, decisions)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_qform(affine, code)
+    image.set_sform(affine, code)
+    digest = hashlib.sha256(np.asarray(shape, "<i8").tobytes())
+    digest.update(np.ascontiguousarray(data, "<f4").data)
+    return CheckedImage(image, tuple(decisions), digest.hexdigest())
+
+
+def _open(path: Path) -> nib.Nifti1Image:
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path}: content not fetched", f"run `datalad get {path}`")
+    try:
+        image = nib.load(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file", "check the dataset") from error
+    except (OSError, EOFError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
+        raise DataError(f"{path}: no readable NIfTI image: {error}", LEAVE_OUT) from error
+    if not isinstance(image, nib.Nifti1Image):
+        raise DataError(f"{path}: a {type(image).__name__}, not NIfTI", "convert it to NIfTI")
+    return image
+
+
+def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[int, int, int]:
+    """Return the three spatial dimensions; `DataError` where there are fewer, or several volumes."""
+    dtype = image.get_data_dtype()
+    if dtype.fields is not None:
+        raise DataError(f"{path}: an RGB image", LEAVE_OUT)
+    if np.issubdtype(dtype, np.complexfloating):
+        raise DataError(f"{path}: a complex image", "give its magnitude")
+    shape = image.shape
+    if len(shape) > 3:
+        if np.prod(shape[3:]) != 1:
+            raise DataError(f"{path}: {int(np.prod(shape[3:]))} volumes where one is expected", LEAVE_OUT)
+        decisions.append("The fourth axis, of one volume, was dropped.")
+        shape = shape[:3]
+    if len(shape) < 3 or min(shape) < 2:
+        raise DataError(f"{path}: shape {shape} has fewer than three spatial dimensions", LEAVE_OUT)
+    return shape
+
+
+def _affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[NDArray[np.float64], int]:
+    """Choose between qform and sform, and return an affine with orthonormal directions and its code."""
+    header = image.header
+    qform, qcode = _qform(header)
+    sform, scode = header.get_sform(coded=True)
+    sform = sform if scode > 0 and np.isfinite(sform).all() and np.linalg.det(sform[:3, :3]) != 0 else None
+    if sform is None and qform is None:
+        if qcode > 0 or scode > 0:
+            raise DataError(f"{path}: neither qform nor sform is usable", LEAVE_OUT)
+        decisions.append("qform and sform codes are both 0: left and right are UNVERIFIED.")
+        return _orthonormal(path, image.affine, decisions), 1
+    if sform is not None and qform is not None:
+        apart = _distance_mm(sform, qform, image.shape[:3])
+        if apart > FORMS_DIFFER_MM:
+            decisions.append(f"qform and sform differ by {apart:.1f} mm: the sform was used.")
+        return _orthonormal(path, sform, decisions), int(scode)
+    if sform is None:
+        decisions.append("Only the qform is valid; it was copied to the sform.")
+        return _orthonormal(path, qform, decisions), qcode
+    decisions.append("Only the sform is valid; it was copied to the qform.")
+    return _orthonormal(path, sform, decisions), int(scode)
+
+
+def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
+    """Return the qform, ``None`` where its code is 0 or its quaternion is none."""
+    code = int(header["qform_code"])
+    quaternion = [float(header[name]) for name in ("quatern_b", "quatern_c", "quatern_d")]
+    if code <= 0 or not np.isfinite(quaternion).all() or sum(q * q for q in quaternion) > 1 + 1e-5:
+        return None, max(code, 0)
+    qform = header.get_qform()
+    usable = np.isfinite(qform).all() and abs(np.linalg.det(qform[:3, :3])) > 1e-6
+    return (qform if usable else None), code
+
+
+def _distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """Return how far two affines put the corners of an image apart, at most."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
+    difference = (a - b)[:3, :3] @ corners + (a - b)[:3, 3:]
+    return float(np.linalg.norm(difference, axis=0).max())
+
+
+def _orthonormal(path: Path, affine: NDArray[np.float64], decisions: list[str]) -> NDArray[np.float64]:
+    """Replace directions by the nearest orthonormal ones (polar decomposition); refuse a shear.
+
+    The image's centre stays where it is only to the size of the repair, which is that of rounding.
+    """
+    sizes = nib.affines.voxel_sizes(affine)
+    directions = affine[:3, :3] / sizes
+    u, _, v = np.linalg.svd(directions)
+    off = float(np.abs(u @ v - directions).max())
+    if off > MAX_SHEAR:
+        raise DataError(f"{path}: sheared axes (directions off by {off:.2g})", "resample it to a rectangular grid")
+    if off > 1e-4:
+        decisions.append(f"Directions were made orthonormal; they were off by {off:.1g}.")
+    repaired = np.eye(4)
+    repaired[:3, :3] = (u @ v) * sizes
+    repaired[:3, 3] = affine[:3, 3]
+    return repaired
+
+
+def _check_geometry(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> None:
+    sizes = nib.affines.voxel_sizes(affine)
+    extent = sizes * shape
+    if sizes.max() > MAX_VOXEL_MM:
+        raise DataError(
+            f"{path}: voxels of {sizes.max():.1f} mm; at most {MAX_VOXEL_MM:g} mm are usable", LEAVE_OUT
+        )
+    if extent.min() < MIN_FIELD_OF_VIEW_MM:
+        raise DataError(
+            f"{path}: a field of view of {extent.min():.0f} mm; {MIN_FIELD_OF_VIEW_MM:g} mm are needed", LEAVE_OUT
+        )
+
+
+def _voxels(
+    path: Path, image: nib.Nifti1Image, shape: tuple[int, int, int], decisions: list[str]
+) -> NDArray[np.float32]:
+    """Read the voxels through the header's scaling, as finite float32."""
+    try:
+        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: truncated or damaged: {error}", "copy or fetch the file again") from error
+    bad = ~np.isfinite(data)
+    share = float(bad.mean())
+    if share >= MAX_NONFINITE:
+        raise DataError(f"{path}: {share:.0%} of the voxels are NaN or infinite", LEAVE_OUT)
+    if share > 0:
+        decisions.append(f"{int(bad.sum())} NaN or infinite voxels were set to 0.")
+        data = np.where(bad, np.float32(0), data)
+    if data.min() == data.max():
+        raise DataError(f"{path}: constant image (every voxel is {data.min():g})", LEAVE_OUT)
+    return data

@@ -1,0 +1,126 @@
+"""Rigid registration of one contrast to another."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.errors import DataError
+from bidsapp.imaging.itk import LPS, import_ants, to_ants
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COARSE = {"aff_iterations": (1000, 500), "aff_shrink_factors": (6, 4), "aff_smoothing_sigmas": (3, 2)}
+
+
+@dataclass(frozen=True)
+class RigidTransform:
+    """A rotation and a translation.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (4, 4)
+        Maps points of the *fixed* image's space to points of the *moving* image's, RAS mm: the direction in
+        which an image is resampled.
+    """
+
+    matrix: NDArray[np.float64]
+
+    @property
+    def rotation_deg(self) -> float:
+        """Angle of the rotation, degrees."""
+        cosine = (np.trace(self.matrix[:3, :3]) - 1) / 2
+        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+    def displacement_mm(self, point: NDArray[np.float64]) -> float:
+        """Return how far a point of the fixed space is moved."""
+        return float(np.linalg.norm(nib.affines.apply_affine(self.matrix, point) - point))
+
+
+def register_rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, *, sloppy: bool = False) -> RigidTransform:
+    """Find the rigid transform that aligns two contrasts of one head, by mutual information (ANTs).
+
+    Two calls give the same bits: ANTs is held to one thread and a fixed seed.
+
+    Parameters
+    ----------
+    fixed, moving : Nifti1Image
+        Whole heads, bias-corrected, each on its own grid.
+    sloppy : bool
+        Only the two coarse levels.
+
+    Returns
+    -------
+    RigidTransform
+    """
+    ants = import_ants()
+    with tempfile.TemporaryDirectory() as folder:
+        result = ants.registration(
+            to_ants(fixed), to_ants(moving), "Rigid", outprefix=f"{folder}/", **(COARSE if sloppy else {})
+        )
+        return _from_ants(ants.read_transform(result["fwdtransforms"][0]))
+
+
+def mean_displacement(a: RigidTransform, b: RigidTransform, mask: nib.Nifti1Image) -> float:
+    """Return the mean distance, over the voxels of a mask, between where two transforms put them; mm."""
+    points = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0))
+    moved = [nib.affines.apply_affine(t.matrix, points) for t in (a, b)]
+    return float(np.linalg.norm(moved[0] - moved[1], axis=1).mean())
+
+
+def write_itk(transform: RigidTransform, path: Path) -> Path:
+    """Write a transform as ITK text (LPS mm): the same transform, the same bytes."""
+    matrix = LPS @ transform.matrix @ LPS
+    numbers = [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
+    lines = (
+        "#Insight Transform File V1.0",
+        "#Transform 0",
+        "Transform: AffineTransform_double_3_3",
+        "Parameters: " + " ".join(f"{number:.12g}" for number in numbers),
+        "FixedParameters: 0 0 0",
+        "",
+    )
+    path.write_text("\n".join(lines), encoding="ascii")
+    return path
+
+
+def read_itk(path: Path) -> RigidTransform:
+    """Read a linear ITK text transform, whatever its centre.
+
+    Raises
+    ------
+    DataError
+        The file is no ITK text file of a linear transform in three dimensions.
+    """
+    values: dict[str, list[float]] = {}
+    try:
+        for line in path.read_text(encoding="ascii").splitlines():
+            name, _, numbers = line.partition(":")
+            if name in {"Parameters", "FixedParameters"}:
+                values[name] = [float(number) for number in numbers.split()]
+        parameters = np.array(values["Parameters"])
+        return RigidTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], values["FixedParameters"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: no linear ITK text transform: {error}", "run the participant level again"
+        ) from error
+
+
+def _from_ants(transform: object) -> RigidTransform:
+    parameters = np.array(transform.parameters)  # type: ignore[attr-defined]
+    centre = list(transform.fixed_parameters)  # type: ignore[attr-defined]
+    return RigidTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], centre))
+
+
+def _matrix(rotation: NDArray[np.float64], shift: NDArray[np.float64], centre: list[float]) -> NDArray[np.float64]:
+    """Return the RAS matrix of ``x → rotation (x − centre) + centre + shift`` in LPS."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = shift + np.array(centre[:3]) - rotation @ np.array(centre[:3])
+    return np.asarray(LPS @ matrix @ LPS)

@@ -1,0 +1,244 @@
+"""A bundle: plan, weights of every fold, splits and target scale; all that applying a trained network needs.
+
+::
+
+    models/T1w-to-FLAIR_unet/
+        bundle.json               plan, target scale, SHA-256 of every file below, version, training key
+        fold-0.safetensors …      weights
+        splits.tsv                visits of the training participants: fold that held them out, fingerprint
+        metrics.tsv, history.tsv  what the baselines reached, and the course of the trainings
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.errors import DataError
+from bidsapp.records import IntensityScale
+from bidsapp.synthesis.networks import build_network
+from bidsapp.synthesis.plan import plan_from_json, plan_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from torch import nn
+
+    from bidsapp.records import Pair, Plan
+
+BUNDLE_FILE = "bundle.json"
+SPLITS_FILE = "splits.tsv"
+HINT = "name a folder that holds bundle.json, as the group level writes it to models/"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A visit of a training participant.
+
+    Attributes
+    ----------
+    visit, participant : str
+        Labels in the dataset that the bundle was trained on.
+    fold : int
+        The fold that never saw this participant.
+    trained_on : bool
+        Whether the visit's target was learned from; other visits of the participant have none.
+    fingerprint : str
+        SHA-256 of the voxels of the acquired source.
+    """
+
+    visit: str
+    participant: str
+    fold: int
+    trained_on: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained network, ready to apply.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    plan : Plan
+        How its input is built and its weights were trained.
+    target_scale : IntensityScale
+        Median scale of the training targets; gives a predicted image the intensities of its cohort.
+    splits : tuple of Split
+        Who was in the training set.
+    sha256 : str
+        Of plan, scale, weights and splits: the identity that sidecars cite.
+    training_key : str
+        Hash of everything the training depended on, to tell whether it must be repeated.
+    version : str
+        Version of the software that trained it.
+    """
+
+    path: Path
+    plan: Plan
+    target_scale: IntensityScale
+    splits: tuple[Split, ...]
+    sha256: str
+    training_key: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def folds(self) -> int:
+        """Number of fold models."""
+        return 1 + max(split.fold for split in self.splits)
+
+    def network(self, fold: int) -> nn.Module:
+        """Load the network of a fold, on the CPU and in evaluation mode."""
+        from safetensors.torch import load_file
+
+        plan = self.plan
+        network = build_network(plan.network, plan.inputs, plan.channels, plan.seed)
+        network.load_state_dict(load_file(self.path / weights_file(fold)))
+        return network.eval()
+
+    def fold_of(self, pairs: Sequence[Pair]) -> int | None:
+        """Return the fold that held out the participant of these visits, ``None`` where no fold knew them.
+
+        A participant is recognized by the voxels of any visit, not by a label: labels repeat between datasets.
+        """
+        known = {split.fingerprint: split.fold for split in self.splits if split.fingerprint}
+        return next((known[pair.fingerprint] for pair in pairs if pair.fingerprint in known), None)
+
+
+def weights_file(fold: int) -> str:
+    """Return the name of a fold's weights."""
+    return f"fold-{fold}.safetensors"
+
+
+def write_bundle(
+    path: Path,
+    plan: Plan,
+    networks: Sequence[nn.Module],
+    target_scale: IntensityScale,
+    splits: Sequence[Split],
+    *,
+    training_key: str,
+    version: str,
+    extra: Mapping[str, str],
+) -> Bundle:
+    """Write a bundle whole: into a folder beside its goal, then renamed.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the bundle; an older one there is replaced.
+    plan : Plan
+        The plan that the networks were trained on.
+    networks : sequence of torch.nn.Module
+        One for each fold, in order.
+    target_scale : IntensityScale
+        Scale of the training targets.
+    splits : sequence of Split
+        Visits of the training participants.
+    training_key, version : str
+        See `Bundle`.
+    extra : mapping of str to str
+        Names and contents of text files that travel along and are not part of the identity.
+
+    Returns
+    -------
+    Bundle
+    """
+    from safetensors.torch import save_file
+
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for fold, network in enumerate(networks):
+        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        save_file(state, temporary / weights_file(fold))
+    _write_splits(temporary / SPLITS_FILE, splits)
+    files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+    for name, text in extra.items():
+        (temporary / name).write_text(text, encoding="utf-8")
+    content: dict[str, Any] = {
+        "Plan": plan_to_json(plan),
+        "TargetScale": {
+            "Method": target_scale.method,
+            "Offset": target_scale.offset,
+            "Scale": target_scale.scale,
+        },
+        "Files": files,
+        "TrainingKey": training_key,
+        "Version": version,
+    }
+    (temporary / BUNDLE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(path, ignore_errors=True)
+    temporary.rename(path)
+    return read_bundle(path)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle and check every file against its hash.
+
+    Raises
+    ------
+    DataError
+        The folder is no bundle, or a file of it is missing or changed.
+    """
+    content = _read_json(path / BUNDLE_FILE)
+    try:
+        files: Mapping[str, str] = content["Files"]
+        scale = content["TargetScale"]
+        target_scale = IntensityScale(scale["Method"], float(scale["Offset"]), float(scale["Scale"]))
+        key, version, plan_values = content["TrainingKey"], content["Version"], content["Plan"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path / BUNDLE_FILE}: {error} is missing", HINT) from error
+    for name, sha256 in files.items():
+        if not (path / name).is_file() or _sha256(path / name) != sha256:
+            raise DataError(f"{path / name}: missing, or not the file that was trained", "copy the bundle again")
+    plan = plan_from_json(plan_values, str(path / BUNDLE_FILE))
+    identity = {name: content[name] for name in ("Plan", "TargetScale", "Files")}
+    sha256 = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return Bundle(path, plan, target_scale, _read_splits(path / SPLITS_FILE), sha256, key, version)
+
+
+def _write_splits(path: Path, splits: Sequence[Split]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(["visit", "participant", "fold", "trained_on", "fingerprint"])
+        for s in splits:
+            table.writerow([s.visit, s.participant, s.fold, str(s.trained_on).lower(), s.fingerprint])
+
+
+def _read_splits(path: Path) -> tuple[Split, ...]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return tuple(
+            Split(r["visit"], r["participant"], int(r["fold"]), r["trained_on"] == "true", r["fingerprint"])
+            for r in rows
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", HINT) from error
+    except ValueError as error:
+        raise DataError(f"{path}: no JSON: {error}", HINT) from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a bundle", HINT)
+    return content
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

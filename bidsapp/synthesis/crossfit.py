@@ -1,0 +1,122 @@
+"""Cross-fitting: one training for each fold, and the baselines measured on whom each fold held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bidsapp.synthesis.baselines import fit_floor, predict_floor
+from bidsapp.synthesis.inference import predict
+from bidsapp.synthesis.metrics import Agreement, agreement
+from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.training import Trained, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from lightning_fabric import Fabric
+    from numpy.typing import NDArray
+
+    from bidsapp.records import Pair, Plan
+    from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.pairs import Volume
+    from bidsapp.synthesis.sampling import TrainingVolume
+    from bidsapp.synthesis.training import Step
+
+FLOOR = "floor"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Agreement of one visit's prediction with its acquired target.
+
+    Attributes
+    ----------
+    visit : str
+        Label.
+    fold : int
+        The fold that held the visit's participant out.
+    network : str
+        What predicted it; ``floor`` is the best global intensity map.
+    steps : int
+        Optimizer steps that its training reached.
+    agreement : Agreement
+        In normalized units.
+    """
+
+    visit: str
+    fold: int
+    network: str
+    steps: int
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """The trained network of every fold, and what the baselines reached on the same folds."""
+
+    trained: tuple[Trained, ...]
+    baselines: tuple[Measurement, ...]
+
+
+def cross_fit(
+    pairs: Mapping[Pair, TrainingVolume],
+    folds: Sequence[Fold],
+    plan: Plan,
+    baseline: Plan | None,
+    fabric: Fabric,
+    on_step: Callable[[Fold, Plan, Step], object],
+) -> CrossFit:
+    """Train every fold, and measure the baselines on the participants it held out.
+
+    Parameters
+    ----------
+    pairs : mapping of Pair to TrainingVolume
+        Visits that have the target.
+    folds : sequence of Fold
+        From `make_folds`.
+    plan : Plan
+        The network to train.
+    baseline : Plan or None
+        A second network to train on the same pairs for the same minutes, only to be measured.
+    fabric : Fabric
+        Device and precision.
+    on_step : callable
+        Called after every step of every training.
+
+    Returns
+    -------
+    CrossFit
+    """
+    trained: list[Trained] = []
+    measured: list[Measurement] = []
+    for fold in folds:
+        training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
+        held_out = [load_volume(pair, plan) for pair in pairs if pair.participant in fold.held_out]
+        trained.append(train(training, plan, fabric, partial(on_step, fold, plan)))
+        floor = fit_floor(training, len(plan.sources), plan.seed)
+        for volume in held_out:
+            image = predict_floor(floor, volume, len(plan.sources))
+            measured.append(_measurement(volume, image, fold, FLOOR, 0))
+        if baseline is not None:
+            rival = train(training, baseline, fabric, partial(on_step, fold, baseline))
+            for volume in held_out:
+                image = predict([rival.network], volume, baseline, fabric)
+                measured.append(_measurement(volume, image, fold, baseline.network, rival.steps))
+    return CrossFit(tuple(trained), tuple(measured))
+
+
+def measure(volume: Volume, image: NDArray[np.float32]) -> Agreement | None:
+    """Measure a cropped prediction against a volume's target; ``None`` where the visit lacks it."""
+    if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
+        return None
+    return agreement(image, volume.target, volume.loss_mask)
+
+
+def _measurement(volume: Volume, image: NDArray[np.float32], fold: Fold, network: str, steps: int) -> Measurement:
+    result = measure(volume, image)
+    if result is None:
+        raise ValueError(f"{volume.pair.visit} has no target to measure against")
+    return Measurement(volume.pair.visit, fold.number, network, steps, result)

@@ -1,0 +1,140 @@
+"""The networks, behind one registry: any-size input, and one linear 1×1×1 layer at the end.
+
+Batch normalization is used throughout because its statistics are fixed once trained: the value predicted at a
+voxel then depends on the voxel's neighbourhood only, never on the size, place or background of the window it
+was computed in. Upsampling is trilinear; transposed convolutions leave checkerboards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class ConvNorm(nn.Sequential):
+    """A 3×3×3 convolution, batch normalization and, where wanted, a rectifier."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, activation: bool = True) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm3d(outputs),
+        ]
+        super().__init__(*layers, *([nn.ReLU(inplace=True)] if activation else []))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside an identity (He et al. 2016, doi:10.1109/CVPR.2016.90)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(ConvNorm(channels, channels), ConvNorm(channels, channels, activation=False))
+        # Starting as the identity lets the first steps train the shallow path, which matters when steps are few.
+        nn.init.zeros_(self.body[1][1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, X, Y, Z)`` to the same shape."""
+        return F.relu(x + self.body(x))
+
+
+class ResidualUNet(nn.Module):
+    """A U-Net of residual blocks with one convolution at full resolution on either side.
+
+    Full-resolution layers cost most of the time on a CPU, so there are only two; context comes from the
+    coarser levels. Skips are added, not concatenated, after the upsampled features have been brought to the
+    skip's channels. The sources enter the result once more through a learned 1×1×1 input skip: between MR
+    contrasts most of the structure is already there.
+
+    Parameters
+    ----------
+    inputs : int
+        Input channels.
+    channels : sequence of int
+        Channels of each level, the first at full resolution.
+    """
+
+    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.stride = 2 ** (len(channels) - 1)
+        self.stem = ConvNorm(inputs, channels[0])
+        finer_coarser = list(zip(channels[:-1], channels[1:], strict=True))
+        self.down = nn.ModuleList(
+            nn.Sequential(ConvNorm(fine, coarse, stride=2), ResidualBlock(coarse))
+            for fine, coarse in finer_coarser
+        )
+        self.reduce = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in finer_coarser)
+        self.up = nn.ModuleList(
+            ConvNorm(fine, fine) if level == 0 else ResidualBlock(fine)
+            for level, (fine, _) in enumerate(finer_coarser)
+        )
+        self.head = nn.Conv3d(channels[0], 1, 1)
+        self.input_skip = nn.Conv3d(inputs, 1, 1, bias=False)
+        nn.init.zeros_(self.input_skip.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
+        size = x.shape[2:]
+        x = F.pad(x, [p for n in reversed(size) for p in (0, -n % self.stride)])
+        features = self.stem(x)
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(features)
+        for level in reversed(range(len(self.up))):
+            coarse = F.interpolate(self.reduce[level](features), scale_factor=2, mode="trilinear")
+            features = self.up[level](skips[level] + coarse)
+        out: Tensor = self.head(features) + self.input_skip(x)
+        return out[..., : size[0], : size[1], : size[2]]
+
+
+class SeedResNet(nn.Module):
+    """The article's small 3D ResNet: 32 channels, two residual blocks, batch norm, 1×1×1 last kernel.
+
+    The article (Reinhold 2019) documents no more than "very small, batch norm, 1×1×1 last kernel".
+    """
+
+    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        (width,) = channels
+        self.body = nn.Sequential(ConvNorm(inputs, width), ResidualBlock(width), ResidualBlock(width))
+        self.head = nn.Conv3d(width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
+        out: Tensor = self.head(self.body(x))
+        return out
+
+
+NETWORKS: dict[str, Callable[[int, Sequence[int]], nn.Module]] = {
+    "unet": ResidualUNet,
+    "seed-resnet": SeedResNet,
+}
+
+
+def build_network(name: str, inputs: int, channels: Sequence[int], seed: int) -> nn.Module:
+    """Build a network of the registry with weights drawn from a seed.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``NETWORKS``.
+    inputs : int
+        Input channels.
+    channels : sequence of int
+        Channels of each level.
+    seed : int
+        Seed of the initial weights.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, float32.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return NETWORKS[name](inputs, channels)

@@ -1,0 +1,176 @@
+"""From a pair's files to the arrays that a network reads: cropped to the brain, with input channels stacked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from bidsapp.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bidsapp.records import Pair, Plan
+
+# Normalized intensities are counted in interquartile ranges from the median; air lies about five below it.
+# Inputs are shifted by this much, so that air, the masked-out background and zero padding are the same number.
+AIR = 5.0
+MARGIN_MM = 8.0
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A pair in memory, cropped to the brain.
+
+    Attributes
+    ----------
+    pair : Pair
+        Where it came from.
+    inputs : ndarray, shape (C, X, Y, Z), float32
+        Sources and feature channels, 0 outside the brain.
+    mask : ndarray, shape (X, Y, Z), bool
+        Where an image is predicted.
+    target : ndarray, shape (X, Y, Z), float32, or None
+        Normalized target.
+    loss_mask : ndarray, shape (X, Y, Z), bool, or None
+        Where the target was acquired and lies in the brain.
+    affine : ndarray, shape (4, 4)
+        Voxel indices of the *full* image to RAS mm.
+    shape : tuple of int
+        Shape of the full image.
+    box : tuple of slice
+        Where the cropped arrays lie in it.
+    """
+
+    pair: Pair
+    inputs: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    target: NDArray[np.float32] | None
+    loss_mask: NDArray[np.bool_] | None
+    affine: NDArray[np.float64]
+    shape: tuple[int, ...]
+    box: tuple[slice, ...]
+
+    @property
+    def left_right(self) -> int:
+        """Voxel axis that runs most nearly from left to right."""
+        return left_right_axis(self.affine)
+
+    def full(self, values: NDArray[np.float32], fill: float) -> NDArray[np.float32]:
+        """Put cropped values back into an image of the full shape; `fill` outside the mask."""
+        image = np.full(self.shape, fill, np.float32)
+        image[self.box] = np.where(self.mask, values, np.float32(fill))
+        return image
+
+
+def load_volume(pair: Pair, plan: Plan) -> Volume:
+    """Read a pair's images and build the network's input.
+
+    Parameters
+    ----------
+    pair : Pair
+        Normalized images and masks on one grid.
+    plan : Plan
+        Says which feature channels the network reads.
+
+    Returns
+    -------
+    Volume
+        Cropped to the brain mask and a margin of 8 mm.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, lies on another grid, or the mask is empty.
+    """
+    mask_image = _open(pair.mask)
+    mask = np.asarray(mask_image.dataobj) > 0
+    if not mask.any():
+        raise DataError(f"{pair.mask}: empty brain mask", "look at the scan, and leave the visit out")
+    affine = mask_image.affine
+    box = _bounding_box(mask, affine)
+    sources = [_read(path, mask_image, box) for path in pair.sources]
+    inside = mask[box]
+    channels = [np.where(inside, source + np.float32(AIR), 0) for source in sources]
+    channels += [np.where(inside, FEATURES[name](inside, affine), 0) for name in plan.features]
+    target = loss_mask = None
+    if pair.target is not None:
+        target = _read(pair.target, mask_image, box)
+        loss_mask = inside if pair.target_mask is None else inside & (_read(pair.target_mask, mask_image, box) > 0)
+    return Volume(pair, np.stack(channels).astype(np.float32), inside, target, loss_mask, affine, mask.shape, box)
+
+
+def left_right_axis(affine: NDArray[np.float64]) -> int:
+    """Return the voxel axis that runs most nearly along the world's left-right axis."""
+    return int(nib.io_orientation(affine)[:, 0].tolist().index(0))
+
+
+def mask_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float32]:  # noqa: ARG001
+    """Return 1 inside the brain."""
+    return mask.astype(np.float32)
+
+
+def depth_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the distance to the surface of the brain, in units of 20 mm."""
+    depth = ndimage.distance_transform_edt(mask, sampling=nib.affines.voxel_sizes(affine))
+    return np.asarray(depth / 20.0, np.float32)
+
+
+def _position_feature(axis: int) -> Callable[[NDArray[np.bool_], NDArray[np.float64]], NDArray[np.float32]]:
+    """Return a function for the world coordinate along `axis`, from the brain's centre, in its standard deviations.
+
+    Left and right are told apart by no contrast, so of the left-right coordinate only the magnitude is given:
+    a mirrored brain is as good an example as the brain itself.
+    """
+
+    def feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float32]:
+        direction = affine[axis, :3]
+        steps = [np.arange(n, dtype=np.float64) * d for n, d in zip(mask.shape, direction, strict=True)]
+        position = steps[0][:, None, None] + steps[1][:, None] + steps[2]
+        inside = position[mask]
+        z = (position - inside.mean()) / inside.std()
+        return np.asarray(np.abs(z) if axis == 0 else z, np.float32)
+
+    return feature
+
+
+FEATURES: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], NDArray[np.float32]]] = {
+    "mask": mask_feature,
+    "depth": depth_feature,
+    "lateral": _position_feature(0),
+    "anterior": _position_feature(1),
+    "superior": _position_feature(2),
+}
+
+
+def _bounding_box(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> tuple[slice, ...]:
+    (tight,) = ndimage.find_objects(mask.astype(np.uint8))
+    margins = [math.ceil(MARGIN_MM / size) for size in nib.affines.voxel_sizes(affine)]
+    return tuple(
+        slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in zip(tight, margins, mask.shape, strict=True)
+    )
+
+
+def _open(path: Path) -> nib.Nifti1Image:
+    try:
+        return nib.Nifti1Image.from_filename(path)
+    except (OSError, nib.filebasedimages.ImageFileError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error
+
+
+def _read(path: Path, like: nib.Nifti1Image, box: tuple[slice, ...]) -> NDArray[np.float32]:
+    image = _open(path)
+    if image.shape != like.shape or not np.allclose(image.affine, like.affine, atol=1e-3):
+        raise DataError(f"{path}: not on the grid of its visit's brain mask", "run the participant level again")
+    try:
+        return np.asarray(image.dataobj, np.float32)[box]
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error

@@ -1,0 +1,109 @@
+"""The plan of a training: everything decided before the first step, from the minutes, the device and the seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.errors import DataError
+from bidsapp.records import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
+
+# What differs between the networks of the registry. The article's network keeps the recipe of its article:
+# mean squared error, learning rate 1e-3, no augmentation, the images alone as input.
+RECIPES: dict[str, dict[str, Any]] = {
+    "unet": {
+        "channels": (16, 32, 64, 128),
+        "features": FEATURES,
+        "patch": 48,
+        "batch": 2,
+        "loss": "l1",
+        "learning_rate": 3e-3,
+        "weight_decay": 0.01,
+        "augmentation": True,
+        "flip_averaging": True,
+    },
+    "seed-resnet": {
+        "channels": (32,),
+        "features": (),
+        "patch": 32,
+        "batch": 2,
+        "loss": "mse",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "augmentation": False,
+        "flip_averaging": False,
+    },
+}
+WARMUP = 0.3
+
+
+def make_plan(
+    network: str,
+    sources: Sequence[str],
+    target: str,
+    *,
+    minutes: float,
+    max_steps: int | None,
+    precision: str,
+    seed: int,
+) -> Plan:
+    """Decide how a network is trained.
+
+    Parameters
+    ----------
+    network : str
+        Name in the registry of networks.
+    sources : sequence of str
+        Contrasts to predict from.
+    target : str
+        Contrast to predict.
+    minutes : float
+        Time of one training.
+    max_steps : int or None
+        Steps of one training, where they rather than the time shall end it.
+    precision : str
+        As Lightning Fabric names it.
+    seed : int
+        Seed of every random number.
+
+    Returns
+    -------
+    Plan
+    """
+    return Plan(
+        sources=tuple(sources),
+        target=target,
+        network=network,
+        warmup=WARMUP,
+        precision=precision,
+        minutes=minutes,
+        max_steps=max_steps,
+        seed=seed,
+        **RECIPES[network],
+    )
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain JSON types."""
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(plan).items()}
+
+
+def plan_from_json(values: dict[str, Any], origin: str) -> Plan:
+    """Rebuild a plan from `plan_to_json`.
+
+    Raises
+    ------
+    DataError
+        Names are missing or unknown; `origin` is the file that the message names.
+    """
+    names = {field.name for field in dataclasses.fields(Plan)}
+    if set(values) != names:
+        wrong = json.dumps(sorted(set(values) ^ names))
+        raise DataError(f"{origin}: not a plan of this version: {wrong}", "use the version that wrote it")
+    return Plan(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

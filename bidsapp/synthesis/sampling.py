@@ -1,0 +1,120 @@
+"""Training patches: drawn around voxels of the brain, repeatable from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+
+from bidsapp.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from bidsapp.synthesis.pairs import Volume
+
+
+@dataclass(frozen=True)
+class TrainingVolume:
+    """A volume on disk, read patch by patch through a memory map: a cohort need not fit in memory.
+
+    Attributes
+    ----------
+    inputs, target, mask : ndarray, shape (C, X, Y, Z), (1, X, Y, Z), (1, X, Y, Z)
+        float16, float16, bool.
+    centres : ndarray, shape (N,), int32
+        Flat indices of the voxels in the mask.
+    left_right : int
+        Voxel axis that runs from left to right.
+    """
+
+    inputs: NDArray[np.float16]
+    target: NDArray[np.float16]
+    mask: NDArray[np.bool_]
+    centres: NDArray[np.int32]
+    left_right: int
+
+    @classmethod
+    def store(cls, volume: Volume, folder: Path, patch: int) -> Self:
+        """Write a volume's arrays into a folder, padded to the patch, and open them as memory maps.
+
+        Raises
+        ------
+        DataError
+            No voxel of the target lies in both masks.
+        """
+        if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
+            raise DataError(
+                f"{volume.pair.visit}: the target's brain mask and the reference's do not overlap",
+                "look at the registration in the visit's report, and leave the visit out",
+            )
+        padding = [(0, max(0, patch - n)) for n in volume.mask.shape]
+        mask = np.pad(volume.loss_mask, padding)
+        arrays = {
+            "inputs": np.pad(volume.inputs, [(0, 0), *padding]).astype(np.float16),
+            "target": np.pad(volume.target, padding)[None].astype(np.float16),
+            "mask": mask[None],
+            "centres": np.flatnonzero(mask).astype(np.int32),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays}
+        return cls(**maps, left_right=volume.left_right)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one step: inputs ``(N, C, P, P, P)``, target and mask ``(N, 1, P, P, P)``, all float32."""
+
+    inputs: Tensor
+    target: Tensor
+    mask: Tensor
+    left_right: tuple[int, ...]
+
+
+class PatchSampler:
+    """Draws patches whose centre is a voxel of the brain, from volumes chosen with equal probability.
+
+    Parameters
+    ----------
+    volumes : sequence of TrainingVolume
+        At least one.
+    channels : int
+        How many of the input channels a patch has.
+    patch : int
+        Edge of the cubic patch, voxels.
+    seed : int
+        Two samplers with one seed draw the same patches.
+    """
+
+    def __init__(self, volumes: Sequence[TrainingVolume], channels: int, patch: int, seed: int) -> None:
+        self.volumes = volumes
+        self.channels = channels
+        self.patch = patch
+        self.random = np.random.default_rng(seed)
+
+    def draw(self, size: int) -> Batch:
+        """Return a batch of `size` patches."""
+        drawn = [self._one() for _ in range(size)]
+        inputs, target, mask = (
+            torch.from_numpy(np.stack([patch[part] for patch in drawn]).astype(np.float32)) for part in range(3)
+        )
+        return Batch(inputs, target, mask, tuple(patch[3] for patch in drawn))
+
+    def _one(self) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.bool_], int]:
+        volume = self.volumes[self.random.integers(len(self.volumes))]
+        shape = volume.mask.shape[1:]
+        centre = np.unravel_index(volume.centres[self.random.integers(len(volume.centres))], shape)
+        starts = [
+            min(max(int(c) - self.patch // 2, 0), n - self.patch) for c, n in zip(centre, shape, strict=True)
+        ]
+        window = tuple(slice(s, s + self.patch) for s in starts)
+        inputs = volume.inputs[(slice(self.channels), *window)]
+        return inputs, volume.target[(0, *window)][None], volume.mask[(0, *window)][None], volume.left_right
