@@ -1,0 +1,123 @@
+"""The files at the root of the derivatives: each written once, by whichever process is first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bidsapp import __version__
+from bidsapp.bids.names import DESCRIPTIONS
+from bidsapp.bids.sink import write_json, write_text, write_tsv
+from bidsapp.errors import CannotCreateError, UsageError
+
+if TYPE_CHECKING:
+    from bidsapp.settings import Settings
+
+CODE_URL = "https://github.com/synthprep/synthprep"
+IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*")
+
+README = """# SynthPrep derivatives
+
+Written by SynthPrep {version}. Every visit has its contrasts on one grid (`desc-preproc`), on a robust intensity
+scale (`desc-normalized`), and where the group level ran a synthesized contrast (`desc-synth`).
+
+- `sub-*.html`, `group.html`: reports. `*_scans.tsv`: quality numbers, explained in `scans.json`.
+- `models/`: trained networks. `models/*/splits.tsv` says who was in the training set.
+- A `desc-synth` image was never acquired. Its sidecar says what made it, and whether its participant was in the
+  training set. It is not for diagnosis.
+"""
+
+SCANS_COLUMNS = {
+    "contrast": "What was acquired",
+    "brain_volume_ml": "Volume of the scan's own brain mask on the common grid, ml",
+    "mask_dice": "Dice overlap of the scan's own brain mask with the reference's",
+    "nmi_before": "Normalized mutual information with the reference by the scanner's geometry",
+    "nmi_after": "Normalized mutual information with the reference after registration",
+    "rotation_deg": "Rotation that the registration found, degrees",
+    "translation_mm": "Displacement of the brain's centre that the registration found, mm",
+    "scale_offset": "Offset of the intensity scale: the median in the brain",
+    "scale_scale": "Scale of the intensity scale: the interquartile range in the brain",
+    "flags": "Why the registration is not to be trusted; n/a where it passed",
+}
+
+
+def open_derivatives(settings: Settings) -> Path:
+    """Create the output folder and the files at its root.
+
+    Parameters
+    ----------
+    settings : Settings
+        Raw dataset and output folder.
+
+    Returns
+    -------
+    Path
+        The output folder.
+
+    Raises
+    ------
+    UsageError
+        Output and raw dataset are one folder.
+    CannotCreateError
+        The folder cannot be written.
+    """
+    out = settings.output_dir
+    if out.resolve() == settings.bids_dir.resolve():
+        raise UsageError(f"{out}: the output would be written into the raw dataset", "give another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        contents = {
+            "README.md": README.format(version=__version__),
+            ".bidsignore": "\n".join(IGNORED) + "\n",
+        }
+        for name, text in contents.items():
+            if not (out / name).exists():
+                write_text(text, out / name)
+        if not (out / "dataset_description.json").exists():
+            write_json(_description(settings), out / "dataset_description.json")
+        if not (out / "scans.json").exists():
+            write_json({name: {"Description": text} for name, text in SCANS_COLUMNS.items()}, out / "scans.json")
+        update_descriptions(out, settings)
+    except OSError as error:
+        raise CannotCreateError(
+            f"{error.filename or out}: {error.strerror}", "give an output folder that can be written"
+        ) from error
+    return out
+
+
+def update_descriptions(out: Path, settings: Settings) -> None:
+    """Write ``descriptions.tsv``: a row for every ``desc-`` label that a file name may carry."""
+    contrasts = dict.fromkeys((*settings.source, settings.target))
+    rows = [{"desc_id": f"desc-{label}", "description": text} for label, text in DESCRIPTIONS.items()]
+    rows += [
+        {
+            "desc_id": f"desc-brain{contrast}",
+            "description": f"Brain mask found on the {contrast} itself; ends where its field of view ends",
+        }
+        for contrast in contrasts
+        if contrast != settings.reference
+    ]
+    write_tsv(rows, out / "descriptions.tsv", ["desc_id", "description"])
+
+
+def update_participants(out: Path) -> None:
+    """Write ``participants.tsv``, a row for every ``sub-`` folder that is there."""
+    rows = [{"participant_id": folder.name} for folder in sorted(out.glob("sub-*")) if folder.is_dir()]
+    write_tsv(rows, out / "participants.tsv", ["participant_id"])
+
+
+def _description(settings: Settings) -> dict[str, Any]:
+    raw = Path(os.path.relpath(settings.bids_dir.resolve(), settings.output_dir.resolve())).as_posix()
+    generated: dict[str, Any] = {"Name": "SynthPrep", "Version": __version__, "CodeURL": CODE_URL}
+    if os.environ.get("SYNTHPREP_CONTAINER"):
+        generated["Container"] = {"Type": os.environ["SYNTHPREP_CONTAINER"]}
+    return {
+        "Name": "SynthPrep: contrasts on a common grid, and synthesized ones",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "License": "CC0",
+        "GeneratedBy": [generated],
+        "SourceDatasets": [{"URL": raw}],
+        "DatasetLinks": {"raw": raw},
+    }

@@ -1,0 +1,144 @@
+"""What stands in the JSON beside each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bidsapp.records import IntensityScale
+
+SLOPPY = "SLOPPY: coarse and quick, for tests only. "
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the sidecars of one visit share.
+
+    Attributes
+    ----------
+    reference : str
+        Path of the preprocessed reference, relative to the derivatives: the grid of all the visit's images.
+    reference_contrast : str
+        Its contrast.
+    sloppy : bool
+        Said in every description.
+    """
+
+    reference: str
+    reference_contrast: str
+    sloppy: bool = False
+
+
+def raw_uri(path: str) -> str:
+    """Return the BIDS URI of a file of the raw dataset, given its path there."""
+    return f"bids:raw:{path}"
+
+
+def own_uri(path: str) -> str:
+    """Return the BIDS URI of a file of the derivatives."""
+    return f"bids::{path}"
+
+
+def scale_to_json(scale: IntensityScale) -> dict[str, Any]:
+    """Return an intensity scale as a sidecar writes it."""
+    return {"Method": scale.method, "Offset": scale.offset, "Scale": scale.scale}
+
+
+def preproc(
+    provenance: Provenance, contrast: str, raw: str, *, sha256: str, decisions: Sequence[str], resolution: str
+) -> dict[str, Any]:
+    """Describe a preprocessed image; `raw` is its path in the raw dataset."""
+    aligned = contrast != provenance.reference_contrast
+    how = f", aligned with the {provenance.reference_contrast}" if aligned else ""
+    return {
+        "Description": _said(provenance, f"{contrast} corrected for its bias field and resampled once{how}"),
+        "Sources": [raw_uri(raw)],
+        "SkullStripped": False,
+        **_space(provenance, aligned),
+        "SourceSHA256": sha256,
+        "HeaderDecisions": list(decisions),
+        "ResampledTo": resolution,
+    }
+
+
+def normalized(
+    provenance: Provenance, contrast: str, parents: Sequence[str], scale: IntensityScale
+) -> dict[str, Any]:
+    """Describe an intensity-normalized image."""
+    aligned = contrast != provenance.reference_contrast
+    return {
+        "Description": _said(provenance, f"{contrast} on a robust intensity scale of its brain"),
+        "Sources": [own_uri(path) for path in parents],
+        "SkullStripped": False,
+        **_space(provenance, aligned),
+        "Units": "arbitrary",
+        "IntensityScale": {**scale_to_json(scale), "Formula": "z = (x - Offset) / Scale"},
+    }
+
+
+def mask(provenance: Provenance, contrast: str, raw: str) -> dict[str, Any]:
+    """Describe the brain mask found on one contrast."""
+    aligned = contrast != provenance.reference_contrast
+    return {
+        "Description": _said(provenance, f"Brain found on the {contrast} by deepbet, on the common grid"),
+        "Type": "Brain",
+        "Sources": [raw_uri(raw)],
+        **_space(provenance, aligned),
+    }
+
+
+def transform(provenance: Provenance, contrast: str, raw: Sequence[str]) -> dict[str, Any]:
+    """Describe the rigid transform of one contrast."""
+    return {
+        "Description": _said(
+            provenance,
+            f"Rigid transform that resamples the {contrast} on the {provenance.reference_contrast}: "
+            "ITK text, millimetres, left-posterior-superior",
+        ),
+        "Sources": [raw_uri(path) for path in raw],
+        "Type": "Rigid",
+    }
+
+
+def synth(
+    *,
+    sources: Sequence[str],
+    source_contrasts: Sequence[str],
+    target_contrast: str,
+    model: Mapping[str, Any],
+    in_training_set: bool,
+    fold: int | None,
+    scale: IntensityScale,
+    source_sha256: str,
+    reference: str,
+    sloppy: bool,
+) -> dict[str, Any]:
+    """Describe a synthesized image; acquisition parameters of its sources no longer hold and are not copied."""
+    what = f"{target_contrast} predicted from {' and '.join(source_contrasts)} by a network; never acquired"
+    return {
+        "Description": (SLOPPY if sloppy else "") + what,
+        "Sources": [own_uri(path) for path in sources],
+        "SpatialReference": own_uri(reference),
+        "SkullStripped": True,
+        "Synthetic": True,
+        "SourceContrasts": list(source_contrasts),
+        "TargetContrast": target_contrast,
+        "Model": dict(model),
+        "InTrainingSet": in_training_set,
+        **({"Fold": fold} if fold is not None else {}),
+        "Units": "arbitrary",
+        "IntensityScale": {**scale_to_json(scale), "Formula": "z = (x - Offset) / Scale; 0 outside the brain"},
+        "SourceSHA256": source_sha256,
+    }
+
+
+def _said(provenance: Provenance, text: str) -> str:
+    return (SLOPPY if provenance.sloppy else "") + text
+
+
+def _space(provenance: Provenance, aligned: bool) -> dict[str, Any]:
+    """The reference is its own space; everything else says whose it is in."""
+    return {"SpatialReference": own_uri(provenance.reference)} if aligned else {}
