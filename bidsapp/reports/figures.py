@@ -1,0 +1,216 @@
+"""The pictures of the reports. The patient's left is at the left of a picture, and the letters say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bidsapp.reports.canvas import RESOLUTION, WIDTH, Bar, draw_sheet, plain_style, save_svg
+from bidsapp.reports.panels import (
+    brain_of,
+    checkerboard,
+    only_inside,
+    outline,
+    panel,
+    tissue_region,
+    views,
+)
+from bidsapp.reports.slices import AXIAL, CORONAL, PLANES, SAGITTAL, Head, bounding_box, canonical, grey_window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from nibabel import Nifti1Image
+
+MASK_COLOUR = "#ff5a4f"
+TISSUE_COLOUR = "#ffd23f"
+ERROR_COLOURS = "inferno"
+CURVE_COLOURS = ("#2a7de1", "#e0662e", "#1d9a6c", "#b0479a", "#a8860f", "#6a6fd0")
+MIDDLE_INK = "#767676"  # the grey that is legible on white and on black
+LARGE_VIEWS = ((AXIAL, 2), (CORONAL, 1), (SAGITTAL, 1))
+
+
+def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path:
+    """Draw a brain mask's outline on its image: six slices in each of three planes.
+
+    Parameters
+    ----------
+    image : Nifti1Image, shape (X, Y, Z)
+        The head.
+    mask : Nifti1Image, shape (X, Y, Z)
+        0 and 1, not empty.
+    path : Path
+        The SVG to write.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    head, brain = canonical(image), brain_of(mask)
+    box = bounding_box(brain, head.spacing, margin=12.0)
+    window = grey_window(head.voxels, brain)
+    rows = [
+        [
+            panel(head, view, box, window, lines=[outline(brain, head.spacing, view, box, MASK_COLOUR)])
+            for view in views(brain, [(plane, 6)])
+        ]
+        for plane in PLANES
+    ]
+    return draw_sheet(rows, path)
+
+
+def registration_figure(fixed: Nifti1Image, moving: Nifti1Image, mask: Nifti1Image, path: Path) -> Path:
+    """Draw the fixed image's outlines on both images, and a checkerboard of the two.
+
+    Parameters
+    ----------
+    fixed, moving : Nifti1Image, shape (X, Y, Z)
+        On one grid, after registration.
+    mask : Nifti1Image, shape (X, Y, Z)
+        Brain of the fixed image, not empty.
+    path : Path
+        The SVG to write.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    still, moved, brain = canonical(fixed), canonical(moving), brain_of(mask)
+    box = bounding_box(brain, still.spacing, margin=8.0)
+    windows = grey_window(still.voxels, brain), grey_window(moved.voxels, brain)
+    mixed = checkerboard(still, moved, windows)
+    tissue = tissue_region(still, brain)
+    rows = []
+    for number, view in enumerate(views(brain, LARGE_VIEWS)):
+        names = ("fixed", "moving, outlines of fixed", "both, in squares") if number == 0 else ("", "", "")
+        lines = [
+            outline(tissue, still.spacing, view, box, TISSUE_COLOUR),
+            outline(brain, still.spacing, view, box, MASK_COLOUR),
+        ]
+        rows.append(
+            [
+                panel(still, view, box, windows[0], lines=lines, heading=names[0]),
+                panel(moved, view, box, windows[1], lines=lines, heading=names[1]),
+                panel(mixed, view, box, (0.0, 1.0), heading=names[2]),
+            ]
+        )
+    return draw_sheet(rows, path)
+
+
+def synthesis_figure(
+    sources: Sequence[Nifti1Image],
+    synth: Nifti1Image,
+    target: Nifti1Image | None,
+    mask: Nifti1Image,
+    path: Path,
+    *,
+    target_mask: Nifti1Image | None = None,
+) -> Path:
+    """Draw sources, synthesized image and, where there is one, the acquired image and the absolute error.
+
+    Synthesized and acquired image share one window, the acquired one's; nothing outside the brain is shown.
+
+    Parameters
+    ----------
+    sources : sequence of Nifti1Image, shape (X, Y, Z)
+        What the prediction was made from.
+    synth : Nifti1Image, shape (X, Y, Z)
+        The prediction.
+    target : Nifti1Image or None
+        The acquired image, in the units of the prediction.
+    mask : Nifti1Image, shape (X, Y, Z)
+        Brain, not empty.
+    path : Path
+        The SVG to write.
+    target_mask : Nifti1Image, optional
+        Where the acquired image has data; beyond it there is no error to show.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    brain = brain_of(mask)
+    known = brain if target_mask is None else brain & brain_of(target_mask)
+    heads = [canonical(image) for image in (*sources, synth)]
+    names = [f"source {n}" if len(sources) > 1 else "source" for n in range(1, len(heads))]
+    columns = [
+        (name, head, brain, grey_window(head.voxels, brain), "gray")
+        for name, head in zip([*names, "synthesized"], heads, strict=True)
+    ]
+    bar = None
+    if target is not None and known.any():
+        acquired = canonical(target)
+        window = grey_window(acquired.voxels, known)
+        bar = Bar((0.0, (window[1] - window[0]) / 2), ERROR_COLOURS, "absolute error, units of the images")
+        error = Head(np.abs(heads[-1].voxels - acquired.voxels), acquired.spacing)
+        columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
+        columns.append(("acquired", acquired, known, window, "gray"))
+        columns.append(("absolute error", error, known, bar.window, ERROR_COLOURS))
+    box = bounding_box(brain, heads[0].spacing, margin=3.0)
+    rows = [
+        [
+            panel(
+                only_inside(head, region), view, box, window, colours=colours, heading=name if number == 0 else ""
+            )
+            for name, head, region, window, colours in columns
+        ]
+        for number, view in enumerate(views(brain, LARGE_VIEWS))
+    ]
+    return draw_sheet(rows, path, bar)
+
+
+def training_figure(history: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
+    """Draw the loss of every training, one curve each, with its running median.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of mapping
+        For each training its steps, with ``step`` and ``loss``.
+    path : Path
+        The SVG to write.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    from matplotlib.figure import Figure
+
+    with plain_style():
+        figure = Figure(figsize=(WIDTH, 3.6), dpi=RESOLUTION)
+        figure.patch.set_alpha(0.0)  # the page's own colour shines through, light or dark
+        axes = figure.add_axes((0.07, 0.14, 0.92, 0.82))
+        for number, (name, steps) in enumerate(history.items()):
+            step, loss = (np.array([row[key] for row in steps], dtype=float) for key in ("step", "loss"))
+            colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
+            axes.plot(step, loss, color=colour, linewidth=0.6, alpha=0.3)
+            axes.plot(step, _running_median(loss), color=colour, linewidth=1.6, label=name)
+        _frame(axes, "optimizer step", "training loss")
+        if history:
+            axes.legend(frameon=False, labelcolor=MIDDLE_INK)
+        return save_svg(figure, path)
+
+
+def _running_median(values: np.ndarray) -> np.ndarray:
+    """Return the median over a window of a tenth of the values; single steps are noisy."""
+    from scipy.ndimage import median_filter
+
+    return median_filter(values, size=max(len(values) // 10, 1), mode="nearest") if len(values) else values
+
+
+def _frame(axes: Axes, across: str, up: str) -> None:
+    axes.patch.set_alpha(0.0)
+    axes.set_xlabel(across, color=MIDDLE_INK)
+    axes.set_ylabel(up, color=MIDDLE_INK)
+    axes.tick_params(colors=MIDDLE_INK)
+    axes.grid(visible=True, color=MIDDLE_INK, alpha=0.2, linewidth=0.6)
+    axes.set_ylim(bottom=0)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in {"left", "bottom"})
+        spine.set_color(MIDDLE_INK)

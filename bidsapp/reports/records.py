@@ -1,0 +1,102 @@
+"""What the pages say: plain records, filled by the levels and laid out by the templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of a page.
+
+    Attributes
+    ----------
+    title, caption : str
+        What it shows, and how to read it.
+    path : str
+        POSIX path of the file, relative to the page.
+    """
+
+    title: str
+    caption: str
+    path: str
+
+
+@dataclass(frozen=True)
+class VisitReport:
+    """The page of one visit.
+
+    Attributes
+    ----------
+    visit : str
+        Label, ``sub-01_ses-A``.
+    version : str
+        Version of the software.
+    rows : sequence of mapping
+        Rows of the visit's ``scans.tsv``, one for each image.
+    decisions : mapping of str to sequence of str
+        For each contrast, what was decided about its header.
+    flags : sequence of str
+        Reasons to look twice; empty when there are none.
+    figures : sequence of Figure
+        In the order in which they are shown.
+    methods : str
+        What was done, in sentences; paragraphs are separated by an empty line.
+    outputs : sequence of str
+        POSIX paths of the files written, relative to the page.
+    sloppy : bool
+        Whether the run was a coarse one, for tests only.
+    """
+
+    visit: str
+    version: str
+    rows: Sequence[Mapping[str, str | float | None]]
+    decisions: Mapping[str, Sequence[str]]
+    flags: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    methods: str = ""
+    outputs: Sequence[str] = ()
+    sloppy: bool = False
+
+
+@dataclass(frozen=True)
+class GroupReport:
+    """The page of the group level.
+
+    Attributes
+    ----------
+    version : str
+        Version of the software.
+    plan : mapping
+        What was trained: name and value, as in the bundle's plan.
+    rows : sequence of mapping
+        One for each visit and model, keys ``visit``, ``fold``, ``model``, ``mae``, ``psnr``, ``ssim`` and, where
+        known, ``steps``. The fold is the one that held the visit's participant out.
+    columns : sequence of str
+        Models in the order of the table; the first is the one whose images were written.
+    predictions : sequence of mapping
+        One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
+        ``fold``, which is ``None`` where all folds were averaged.
+    skipped : sequence of (str, str, str)
+        Visits that were left out: label, reason, hint.
+    figures : sequence of Figure
+        In the order in which they are shown.
+    methods : str
+        What was done, in sentences; paragraphs are separated by an empty line.
+    sloppy : bool
+        Whether the run was a coarse one, for tests only.
+    """
+
+    version: str
+    plan: Mapping[str, object]
+    rows: Sequence[Mapping[str, str | float | None]]
+    columns: Sequence[str]
+    predictions: Sequence[Mapping[str, object]] = ()
+    skipped: Sequence[tuple[str, str, str]] = ()
+    figures: Sequence[Figure] = ()
+    methods: str = ""
+    sloppy: bool = False

@@ -1,0 +1,68 @@
+"""The page of one visit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bidsapp.reports.pages import show, write_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bidsapp.reports.records import VisitReport
+
+
+class Measure(NamedTuple):
+    """A row of the table of quality numbers: its name with unit, how to read it, and decimals."""
+
+    label: str
+    note: str = ""
+    digits: int | None = None
+
+
+# Columns of scans.tsv; one that is not listed is shown under its own name.
+MEASURES = {
+    "brain_volume_ml": Measure("Brain volume, mL", "of the mask found on this image", 0),
+    "mask_dice": Measure("Overlap with the reference’s brain mask, Dice", "1 is perfect", 3),
+    "nmi_before": Measure(
+        "Normalized mutual information before registration", "by the scanner’s geometry alone", 3
+    ),
+    "nmi_after": Measure("Normalized mutual information after registration", "higher is better", 3),
+    "rotation_deg": Measure("Rotation to the reference, degrees", "", 2),
+    "translation_mm": Measure("Shift to the reference, mm", "", 2),
+    "scale_offset": Measure("Intensity offset, units of the image", "becomes 0 when normalized"),
+    "scale_scale": Measure("Intensity scale, units of the image", "becomes 1 when normalized"),
+    "flags": Measure("Flags"),
+    "filename": Measure("File"),
+}
+
+
+def write_visit_report(report: VisitReport, path: Path) -> Path:
+    """Write the page of one visit.
+
+    Parameters
+    ----------
+    report : VisitReport
+        What it says.
+    path : Path
+        The HTML file to write.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    headings = [show(row.get("contrast")) for row in report.rows]
+    return write_page("visit.html", path, report=report, headings=headings, measures=_measures(report))
+
+
+def _measures(report: VisitReport) -> list[dict[str, object]]:
+    """Turn the table over, one row for each measure that some image has: images are few, measures many."""
+    present = dict.fromkeys(name for row in report.rows for name in row if name != "contrast")
+    ordered = [*(name for name in MEASURES if name in present), *(n for n in present if n not in MEASURES)]
+    table = []
+    for name in ordered:
+        measure = MEASURES.get(name, Measure(name))
+        values = [show(row.get(name), measure.digits) for row in report.rows]
+        table.append({"label": measure.label, "note": measure.note, "values": values})
+    return table
