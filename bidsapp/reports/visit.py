@@ -56,13 +56,13 @@ def write_visit_report(report: VisitReport, path: Path) -> Path:
     return write_page("visit.html", path, report=report, headings=headings, measures=_measures(report))
 
 
-def _measures(report: VisitReport) -> list[dict[str, object]]:
+def _measures(report: VisitReport) -> list[dict[str, str | list[str]]]:
     """Turn the table over, one row for each measure that some image has: images are few, measures many."""
     present = dict.fromkeys(name for row in report.rows for name in row if name != "contrast")
     ordered = [*(name for name in MEASURES if name in present), *(n for n in present if n not in MEASURES)]
-    table = []
+    table: list[dict[str, str | list[str]]] = []
     for name in ordered:
         measure = MEASURES.get(name, Measure(name))
-        values = [show(row.get(name), measure.digits) for row in report.rows]
-        table.append({"label": measure.label, "note": measure.note, "values": values})
+        cells = [show(row.get(name), measure.digits) for row in report.rows]
+        table.append({"label": measure.label, "note": measure.note, "cells": cells})
     return table
