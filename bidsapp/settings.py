@@ -153,11 +153,7 @@ def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
     """Return `value` as the type that the field `name` declares, or raise `UsageError`."""
     if isinstance(hint, types.UnionType):  # only "X | None", and TOML has no null
         hint = next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
-    if (
-        typing.get_origin(hint) is tuple
-        and isinstance(value, list)
-        and all(isinstance(v, str) for v in value)
-    ):
+    if typing.get_origin(hint) is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
     if hint is Path and isinstance(value, str):
         return Path(value)
@@ -165,6 +161,4 @@ def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
-    raise UsageError(
-        f"{path}: {name} = {value!r} is not of type {getattr(hint, '__name__', hint)}", "correct it"
-    )
+    raise UsageError(f"{path}: {name} = {value!r} is not of type {getattr(hint, '__name__', hint)}", "correct it")

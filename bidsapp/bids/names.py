@@ -62,6 +62,11 @@ def synth(visit: Visit, sources: Iterable[Scan], target: str) -> str:
     return _path(visit, {**shared, "desc": "synth"}, target, ".nii.gz")
 
 
+def bundle(sources: Iterable[str], target: str, network: str) -> str:
+    """Return the folder of a trained bundle, ``models/T1w-to-FLAIR_unet``."""
+    return f"models/{'+'.join(sources)}-to-{target}_{network}"
+
+
 def sidecar(path: str) -> str:
     """Return the path of the JSON beside an image or transform."""
     for ending in (".nii.gz", ".txt"):

@@ -140,5 +140,5 @@ def _said(provenance: Provenance, text: str) -> str:
 
 
 def _space(provenance: Provenance, aligned: bool) -> dict[str, Any]:
-    """The reference is its own space; everything else says whose it is in."""
+    """Say whose space an aligned image is in; the reference is in its own."""
     return {"SpatialReference": own_uri(provenance.reference)} if aligned else {}

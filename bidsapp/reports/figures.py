@@ -30,7 +30,8 @@ TISSUE_COLOUR = "#ffd23f"
 ERROR_COLOURS = "inferno"
 CURVE_COLOURS = ("#2a7de1", "#e0662e", "#1d9a6c", "#b0479a", "#a8860f", "#6a6fd0")
 MIDDLE_INK = "#767676"  # the grey that is legible on white and on black
-LARGE_VIEWS = ((AXIAL, 2), (CORONAL, 1), (SAGITTAL, 1))
+EACH_PLANE = ((AXIAL, 1), (CORONAL, 1), (SAGITTAL, 1))
+TWO_AXIAL = ((AXIAL, 2), (CORONAL, 1), (SAGITTAL, 1))
 
 
 def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path:
@@ -86,7 +87,7 @@ def registration_figure(fixed: Nifti1Image, moving: Nifti1Image, mask: Nifti1Ima
     mixed = checkerboard(still, moved, windows)
     tissue = tissue_region(still, brain)
     rows = []
-    for number, view in enumerate(views(brain, LARGE_VIEWS)):
+    for number, view in enumerate(views(brain, EACH_PLANE)):
         names = ("fixed", "moving, outlines of fixed", "both, in squares") if number == 0 else ("", "", "")
         lines = [
             outline(tissue, still.spacing, view, box, TISSUE_COLOUR),
@@ -160,7 +161,7 @@ def synthesis_figure(
             )
             for name, head, region, window, colours in columns
         ]
-        for number, view in enumerate(views(brain, LARGE_VIEWS))
+        for number, view in enumerate(views(brain, TWO_AXIAL))
     ]
     return draw_sheet(rows, path, bar)
 

@@ -71,12 +71,12 @@ def _comparison(report: GroupReport) -> list[str]:
     ours, *others = report.columns or ("",)
     if not means.get(ours):
         return []
-    sentences = [f"Mean absolute error of {ours} on people it never saw: {mean(means[ours]):.3f}."]
+    sentence = f"Mean absolute error of {ours} on people it never saw: {mean(means[ours]):.3f}"
     for other in others:
         if means[other] and mean(means[other]) > 0:
             change = 100 * (mean(means[ours]) / mean(means[other]) - 1)
-            sentences.append(f"That is {abs(change):.0f} % {'below' if change < 0 else 'above'} {other}.")
-    return sentences
+            sentence += f", {abs(change):.0f} % {'below' if change < 0 else 'above'} {other}"
+    return [f"{sentence}."]
 
 
 def _table(report: GroupReport, folder: Path) -> dict[str, object]:

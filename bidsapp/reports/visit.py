@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """A row of the table of quality numbers: its name with unit, how to read it, and decimals."""
+    """A row of the table of quality numbers: its name with unit, how to read it, decimals, and whether it is text."""
 
     label: str
     note: str = ""
     digits: int | None = None
+    text: bool = False
 
 
 # Columns of scans.tsv; one that is not listed is shown under its own name.
@@ -32,8 +33,8 @@ MEASURES = {
     "translation_mm": Measure("Shift to the reference, mm", "", 2),
     "scale_offset": Measure("Intensity offset, units of the image", "becomes 0 when normalized"),
     "scale_scale": Measure("Intensity scale, units of the image", "becomes 1 when normalized"),
-    "flags": Measure("Flags"),
-    "filename": Measure("File"),
+    "flags": Measure("Flags", text=True),
+    "filename": Measure("File", text=True),
 }
 
 
@@ -56,13 +57,13 @@ def write_visit_report(report: VisitReport, path: Path) -> Path:
     return write_page("visit.html", path, report=report, headings=headings, measures=_measures(report))
 
 
-def _measures(report: VisitReport) -> list[dict[str, str | list[str]]]:
+def _measures(report: VisitReport) -> list[dict[str, object]]:
     """Turn the table over, one row for each measure that some image has: images are few, measures many."""
     present = dict.fromkeys(name for row in report.rows for name in row if name != "contrast")
     ordered = [*(name for name in MEASURES if name in present), *(n for n in present if n not in MEASURES)]
-    table: list[dict[str, str | list[str]]] = []
+    table: list[dict[str, object]] = []
     for name in ordered:
         measure = MEASURES.get(name, Measure(name))
         cells = [show(row.get(name), measure.digits) for row in report.rows]
-        table.append({"label": measure.label, "note": measure.note, "cells": cells})
+        table.append({**measure._asdict(), "cells": cells})
     return table

@@ -1,0 +1,195 @@
+"""A bundle applied to a dataset: every visit gets the image that a network which never saw it predicts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bidsapp.bids import names
+from bidsapp.bids.sidecars import synth as synth_sidecar
+from bidsapp.bids.sink import write_image
+from bidsapp.console import progress_bar
+from bidsapp.errors import AppError
+from bidsapp.reports.figures import synthesis_figure
+from bidsapp.status import VisitStatus
+from bidsapp.synthesis.crossfit import measure
+from bidsapp.synthesis.ensemble import file_sha256
+from bidsapp.synthesis.inference import predict
+from bidsapp.synthesis.pairs import load_volume
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+
+    from bidsapp.bids.gather import GatheredVisit
+    from bidsapp.settings import Settings
+    from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.pairs import Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A synthesized image.
+
+    Attributes
+    ----------
+    visit : GatheredVisit
+        Whose it is.
+    path, figure : str
+        Relative to the output folder.
+    fold : int or None
+        The fold whose network predicted it, because it never saw the participant; ``None``: the mean of all
+        folds, the participant was in no training set.
+    reused : bool
+        It was there already, made of the same files by the same bundle.
+    agreement : dict or None
+        Against the acquired target, where there is one.
+    """
+
+    visit: GatheredVisit
+    path: str
+    figure: str
+    fold: int | None
+    reused: bool
+    agreement: dict[str, float] | None
+
+
+def apply_bundle(
+    settings: Settings, visits: Sequence[GatheredVisit], bundle: Bundle, fabric: Fabric
+) -> tuple[list[VisitStatus], list[Prediction]]:
+    """Predict visit by visit; an unreadable one costs only itself.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where the derivatives are.
+    visits : sequence of GatheredVisit
+        All that have the sources.
+    bundle : Bundle
+        What to apply.
+    fabric : Fabric
+        Device and precision.
+
+    Returns
+    -------
+    list of VisitStatus, list of Prediction
+        The second lacks the visits that failed.
+    """
+    statuses, predictions = [], []
+    with progress_bar("predicting", total=len(visits)) as update:
+        for number, visit in enumerate(visits):
+            label = visit.pair.visit
+            update(number, label)
+            siblings = [v.pair for v in visits if v.pair.participant == visit.pair.participant]
+            start = time.monotonic()
+            try:
+                predictions.append(_predict(settings, visit, bundle, bundle.fold_of(siblings), fabric))
+            except AppError as error:
+                log.error("%s: %s", label, error)
+                statuses.append(VisitStatus(label, "failed", error.message, error.hint))
+            else:
+                statuses.append(VisitStatus(label, "done", seconds=time.monotonic() - start))
+    return statuses, predictions
+
+
+def _predict(
+    settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int | None, fabric: Fabric
+) -> Prediction:
+    """Write a visit's synthesized image, unless it is there already, made of the same files by the same bundle."""
+    scans = [visit.visit.scan(contrast) for contrast in bundle.plan.sources]
+    path = names.synth(visit.visit, scans, bundle.plan.target)
+    figure = names.figure(visit.visit, "synth", bundle.plan.target)
+    inputs = _input_hashes(visit)
+    sidecar = _existing(settings.output_dir, path, figure)
+    reused = sidecar.get("InputsSHA256") == inputs and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
+    if not reused:
+        volume = load_volume(visit.pair, bundle.plan)
+        networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
+        image = predict(networks, volume, bundle.plan, fabric)
+        sidecar = {**_sidecar(settings, visit, bundle, fold, volume, image), "InputsSHA256": inputs}
+        _write(settings.output_dir, path, figure, volume, image, bundle, sidecar)
+    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"))
+
+
+def _input_hashes(visit: GatheredVisit) -> dict[str, str]:
+    pair = visit.pair
+    files = [*pair.sources, pair.mask, *(path for path in (pair.target, pair.target_mask) if path is not None)]
+    return {path.name: file_sha256(path) for path in files}
+
+
+def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:
+    """Return the sidecar of an image that is there with its sidecar and figure, else an empty one."""
+    sidecar = output_dir / names.sidecar(path)
+    if not all(file.is_file() for file in (output_dir / path, output_dir / figure, sidecar)):
+        return {}
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _sidecar(
+    settings: Settings,
+    visit: GatheredVisit,
+    bundle: Bundle,
+    fold: int | None,
+    volume: Volume,
+    image: np.ndarray,
+) -> dict[str, Any]:
+    """Say what the image is, what made it, and how far it is from the acquired one where there is one."""
+    sidecar = synth_sidecar(
+        sources=[_relative(source, settings.output_dir) for source in (*visit.pair.sources, visit.pair.mask)],
+        source_contrasts=bundle.plan.sources,
+        target_contrast=bundle.plan.target,
+        model=_model(bundle, settings.output_dir),
+        in_training_set=fold is not None,
+        fold=fold,
+        scale=bundle.target_scale,
+        source_sha256=visit.pair.fingerprint,
+        spatial_reference=_relative(visit.pair.sources[0], settings.output_dir),
+        sloppy=settings.sloppy,
+    )
+    result = measure(volume, image)
+    return sidecar if result is None else {**sidecar, "Agreement": asdict(result)}
+
+
+def _model(bundle: Bundle, output_dir: Path) -> dict[str, str]:
+    model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
+    if bundle.path.resolve().is_relative_to(output_dir.resolve()):
+        model["URI"] = f"bids::{_relative(bundle.path, output_dir)}"
+    return model
+
+
+def _write(
+    output_dir: Path,
+    path: str,
+    figure: str,
+    volume: Volume,
+    image: np.ndarray,
+    bundle: Bundle,
+    sidecar: dict[str, Any],
+) -> None:
+    """Write figure and image; the image last, for it is what tells that all is there."""
+    synthesized = nib.Nifti1Image(volume.full(image, fill=0.0), volume.affine)
+    mask = nib.Nifti1Image(volume.full(volume.mask, fill=0.0), volume.affine)
+    sources = [nib.load(source) for source in volume.pair.sources]
+    target = None if volume.pair.target is None else nib.load(volume.pair.target)
+    synthesis_figure(sources, synthesized, target, mask, output_dir / figure)
+    values = bundle.target_scale.inverse(image)
+    result = nib.Nifti1Image(volume.full(values, fill=0.0), volume.affine, sources[0].header)
+    write_image(result, output_dir / path, sidecar)
+
+
+def _relative(path: Path, output_dir: Path) -> str:
+    return path.resolve().relative_to(output_dir.resolve()).as_posix()

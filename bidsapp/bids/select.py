@@ -1,0 +1,197 @@
+"""From a raw BIDS dataset to the visits of a run, and the reasons for everything left out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
+from bidsapp.records import Scan, Selection, Skip, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from bids import BIDSLayout
+
+    from bidsapp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DATATYPES = ("anat", "ct")
+
+
+def select(settings: Settings) -> Selection:
+    """Find the visits that a run works on.
+
+    Only the folders ``anat/`` and ``ct/`` of the requested participants are read, and no metadata, so that the
+    start of a run does not grow with the dataset.
+
+    Parameters
+    ----------
+    settings : Settings
+        Dataset, labels, filters and contrasts.
+
+    Returns
+    -------
+    Selection
+        Visits with the reference contrast, one scan for each contrast; the others with a reason.
+
+    Raises
+    ------
+    InvalidBidsError
+        The folder is no BIDS dataset.
+    NothingSelectedError
+        Labels or filters match nothing.
+    NoInputError
+        The dataset has no participant.
+    UsageError
+        The filter file cannot be used.
+    """
+    check_dataset(settings)
+    participants = _participants(settings)
+    layout = _layout(settings.bids_dir, participants)
+    contrasts = tuple(dict.fromkeys((settings.reference, *settings.source, settings.target)))
+    filters = read_filters(settings.bids_filter_file, contrasts, layout.get_entities())
+    found = {contrast: _images(layout, contrast, filters.get(contrast, {})) for contrast in contrasts}
+    others = [file.path for file in layout.get(extension=[".nii", ".nii.gz"])]
+    visits, skipped = _visits(settings, found, others)
+    if not visits and not skipped:
+        raise NothingSelectedError(
+            f"{settings.bids_dir}: no image of {', '.join(participants)} is selected",
+            "check --session-label and --bids-filter-file",
+        )
+    return Selection(tuple(visits), tuple(skipped))
+
+
+def check_dataset(settings: Settings) -> None:
+    """Raise `InvalidBidsError` where the folder has no readable ``dataset_description.json``."""
+    description = settings.bids_dir / "dataset_description.json"
+    hint = "point bids_dir at the folder that holds it, or give --skip-bids-validation"
+    if not settings.bids_dir.is_dir():
+        raise NoInputError(f"{settings.bids_dir}: no such folder", "check the path, and what the container mounts")
+    if settings.skip_bids_validation:
+        return
+    try:
+        content = json.loads(description.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidBidsError(f"{description}: {error.strerror}", hint) from error
+    except ValueError as error:
+        raise InvalidBidsError(f"{description}: no JSON: {error}", hint) from error
+    missing = [name for name in ("Name", "BIDSVersion") if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise InvalidBidsError(f"{description}: {' and '.join(missing)} missing", hint)
+
+
+def read_filters(
+    path: Path | None, contrasts: Sequence[str], entities: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Read a filter file: contrast (in any case) → pybids entity → value.
+
+    Raises
+    ------
+    UsageError
+        No JSON object, or a contrast or entity that is unknown.
+    """
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}", "give --bids-filter-file a JSON file") from error
+    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
+        raise UsageError(
+            f"{path}: not an object of objects", 'write for example {"T1w": {"acquisition": "mprage"}}'
+        )
+    by_case = {contrast.lower(): contrast for contrast in contrasts}
+    known = set(entities)
+    for contrast, filters in content.items():
+        if contrast.lower() not in by_case:
+            raise UsageError(f"{path}: unknown contrast {contrast}", f"this run knows {', '.join(contrasts)}")
+        for entity in sorted(set(filters) - known):
+            raise UsageError(f"{path}: unknown entity {entity}", f"pybids knows {', '.join(sorted(known))}")
+    return {by_case[contrast.lower()]: filters for contrast, filters in content.items()}
+
+
+def _participants(settings: Settings) -> list[str]:
+    """Return the labels of the participants of a run; an unknown label is an error."""
+    with os.scandir(settings.bids_dir) as entries:
+        there = sorted(e.name.removeprefix("sub-") for e in entries if e.name.startswith("sub-") and e.is_dir())
+    if not there:
+        raise NoInputError(f"{settings.bids_dir}: no sub-* folder", "point bids_dir at a BIDS dataset")
+    unknown = [label for label in settings.participant_label if label not in there]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], there) or there[:5]
+        raise NothingSelectedError(
+            f"{settings.bids_dir}: no participant {', '.join(unknown)}", f"there is for example {', '.join(near)}"
+        )
+    return list(settings.participant_label) or there
+
+
+def _layout(root: Path, participants: Sequence[str]) -> BIDSLayout:
+    from bids import BIDSLayout, BIDSLayoutIndexer
+
+    labels = "|".join(re.escape(label) for label in participants)
+    datatypes = "|".join(DATATYPES)
+    ignore = [
+        re.compile(rf"^/(?!sub-({labels})(/|$))"),
+        re.compile(rf"^/sub-[^/]+/(?!ses-|({datatypes})(/|$))"),
+        re.compile(rf"^/sub-[^/]+/ses-[^/]+/(?!({datatypes})(/|$))"),
+    ]
+    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore)
+    return BIDSLayout(root, validate=False, indexer=indexer)
+
+
+def _images(layout: BIDSLayout, contrast: str, filters: Mapping[str, Any]) -> list[str]:
+    query = {"suffix": contrast, "extension": [".nii", ".nii.gz"], **filters}
+    return [file.path for file in layout.get(**query)]
+
+
+def _visits(
+    settings: Settings, found: Mapping[str, Sequence[str]], others: Sequence[str]
+) -> tuple[list[Visit], list[Skip]]:
+    """Group images by visit; a visit without the reference is skipped by name."""
+    scans: dict[tuple[str, str | None], dict[str, list[Scan]]] = {}
+    for path in others:
+        scans.setdefault(_visit_of(path), {})
+    for contrast, paths in found.items():
+        for path in sorted(paths):
+            scans[_visit_of(path)].setdefault(contrast, []).append(_scan(settings.bids_dir, path, contrast))
+    visits, skipped = [], []
+    for (subject, session), by_contrast in sorted(scans.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        if settings.session_label and session not in settings.session_label:
+            continue
+        visit = Visit(subject, session, tuple(_first(s) for s in by_contrast.values()))
+        if settings.reference in by_contrast:
+            visits.append(visit)
+        else:
+            has = f" (it has {', '.join(visit.contrasts)})" if visit.contrasts else ""
+            skipped.append(Skip(visit.label, f"no {settings.reference}{has}", "every visit needs the reference"))
+    return visits, skipped
+
+
+def _first(scans: Sequence[Scan]) -> Scan:
+    if len(scans) > 1:
+        names = ", ".join(scan.path.name for scan in scans[1:])
+        log.warning("%s is used, not %s; --bids-filter-file decides otherwise", scans[0].path.name, names)
+    return scans[0]
+
+
+def _visit_of(path: str) -> tuple[str, str | None]:
+    entities = _entities(path)
+    return entities["sub"], entities.get("ses")
+
+
+def _scan(root: Path, path: str, contrast: str) -> Scan:
+    entities = {key: value for key, value in _entities(path).items() if key not in {"sub", "ses"}}
+    return Scan(root / os.path.relpath(path, root), contrast, entities)
+
+
+def _entities(path: str) -> dict[str, str]:
+    """Return the entities of a file name, short names as keys, in its order."""
+    stem = os.path.basename(path).split(".")[0]  # noqa: PTH119 - thousands of names; Path is slow
+    return dict(part.split("-", 1) for part in stem.split("_")[:-1] if "-" in part)

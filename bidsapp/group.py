@@ -1,0 +1,174 @@
+"""The group level: gather pairs → train or read a bundle → predict every visit → measure → report."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import logging
+from contextlib import contextmanager
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from bidsapp import __version__
+from bidsapp.application import apply_bundle
+from bidsapp.bids import names
+from bidsapp.bids.gather import gather
+from bidsapp.bids.sink import write_tsv
+from bidsapp.console import print_table, progress_bar
+from bidsapp.errors import NoInputError, UsageError
+from bidsapp.status import VisitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+
+    from bidsapp.application import Prediction
+    from bidsapp.bids.gather import Gathered
+    from bidsapp.records import Pair, Plan
+    from bidsapp.resources import Grant
+    from bidsapp.settings import Settings
+    from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.training import Step
+
+log = logging.getLogger(__name__)
+
+# Of the minutes given to the whole group level; the rest is for predicting and measuring.
+TRAINING_SHARE = 0.6
+SLOPPY_STEPS = 20
+
+
+def run(settings: Settings, grant: Grant, log_dir: Path) -> tuple[VisitStatus, ...]:
+    """Train or read a bundle, and give every gathered visit a synthesized image.
+
+    Parameters
+    ----------
+    settings : Settings
+        What was asked for.
+    grant : Grant
+        Threads for PyTorch.
+    log_dir : Path
+        Logs of this run.
+
+    Returns
+    -------
+    tuple of VisitStatus
+        One for each visit that the participant level has finished.
+
+    Raises
+    ------
+    NoInputError
+        No visit can be used, or too few to train on.
+    DataError
+        A pair or the bundle cannot be read.
+    """
+    gathered = gather(settings.output_dir, settings.source, settings.target, settings.reference)
+    for skip in (*gathered.skipped, *gathered.dropped):
+        log.warning("%s: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
+    if not gathered.visits:
+        raise NoInputError(
+            f"{settings.output_dir}: no visit has {' and '.join(settings.source)} from the participant level",
+            "run the participant level first",
+        )
+    fabric = _fabric(settings, grant)
+    bundle = _bundle(settings, [visit.pair for visit in gathered.visits], fabric)
+    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric)
+    _record(settings, gathered, bundle, predictions)
+    skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
+    return (*statuses, *skipped)
+
+
+def _fabric(settings: Settings, grant: Grant) -> Fabric:
+    import torch
+
+    from bidsapp.synthesis.training import make_fabric
+
+    torch.set_num_threads(settings.omp_nthreads or grant.cpus)
+    return make_fabric(settings.device)
+
+
+def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle:
+    """Return the bundle to apply: the one named, the one trained on these pairs before, or a new one."""
+    from bidsapp.synthesis.bundle import read_bundle
+    from bidsapp.synthesis.ensemble import find_bundle, train_bundle, training_key
+    from bidsapp.synthesis.folds import make_folds
+
+    if settings.model is not None:
+        return _matching(read_bundle(settings.model), settings)
+    path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
+    key = training_key(pairs, _request(settings))
+    known = find_bundle(path, key)
+    if known is not None:
+        log.info("%s was trained on these pairs with these settings; it is used again", path)
+        return known
+    folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed)
+    plan, baseline = _plans(settings, len(folds), fabric)
+    log.info("training %d folds of %s%s", len(folds), plan.network, f" and {baseline.network}" if baseline else "")
+    with _training_bar(len(folds), plan, baseline) as on_step:
+        return train_bundle(
+            path,
+            pairs,
+            folds,
+            plan,
+            baseline,
+            key=key,
+            version=__version__,
+            cache=settings.work / "group",
+            fabric=fabric,
+            on_step=on_step,
+        )
+
+
+def _matching(bundle: Bundle, settings: Settings) -> Bundle:
+    plan = bundle.plan
+    if (plan.sources, plan.target) != (settings.source, settings.target):
+        raise UsageError(
+            f"{bundle.path}: predicts {plan.target} from {','.join(plan.sources)}",
+            f"give --source {','.join(plan.sources)} --target {plan.target}, or another bundle",
+        )
+    return bundle
+
+
+def _request(settings: Settings) -> dict[str, Any]:
+    """Return what a training depends on besides its images."""
+    shaping = ("source", "target", "reference", "network", "baseline", "crossval", "max_minutes", "max_steps")
+    values = {name: getattr(settings, name) for name in (*shaping, "seed", "sloppy", "device")}
+    return {**values, "version": __version__}
+
+
+def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan | None]:
+    from bidsapp.synthesis.plan import BASELINE, make_plan
+
+    baseline = settings.baseline and settings.network != BASELINE
+    minutes = settings.max_minutes
+    if not settings.crossval:
+        minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
+    steps = settings.max_steps or (SLOPPY_STEPS if settings.sloppy else None)
+
+    def plan(network: str) -> Plan:
+        return make_plan(
+            network,
+            settings.source,
+            settings.target,
+            minutes=minutes,
+            max_steps=steps,
+            precision=str(fabric._precision.precision),
+            seed=settings.seed,
+        )
+
+    return plan(settings.network), plan(BASELINE) if baseline else None
+
+
+@contextmanager
+def _training_bar(folds: int, plan: Plan, baseline: Plan | None) -> Iterator[Callable[[Fold, Plan, Step], None]]:
+    per_fold = 2 if baseline else 1
+    with progress_bar("training", total=folds * per_fold) as update:
+
+        def on_step(fold: Fold, running: Plan, step: Step) -> None:
+            done = fold.number * per_fold + (running is not plan) + step.progress
+            rate = step.voxels_per_second / 1e6
+            update(done, f"fold {fold.number} {running.network}: loss {step.loss:.3f}, {rate:.2f} Mvoxel/s")
+
+        yield on_step
