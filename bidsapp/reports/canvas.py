@@ -25,7 +25,7 @@ WIDTH = 10.0  # inches; the page scales it
 GAP = 0.05
 STRIP = 0.3  # height of a line of headings
 MAX_ROW = 4.2
-RESOLUTION = 130  # pixels per inch of the embedded pictures: at least one per mm, and files stay small
+RESOLUTION = 120  # pixels per inch of the embedded pictures: at least one per mm, and files stay small
 JPEG_QUALITY = 90  # no artefact is visible at twice the size
 INK = "#d8d8d8"
 _EMBEDDED = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")

@@ -146,8 +146,9 @@ def _values(rows: Sequence[Mapping[str, str | float | None]], model: str, metric
     return [float(value) for value in found if isinstance(value, int | float)]
 
 
-def _mean_sd(values: Sequence[float], digits: int) -> str:
-    if not values:
-        return MISSING
-    spread = f"{stdev(values):.{digits}f}" if len(values) > 1 else MISSING
-    return f"{mean(values):.{digits}f} ± {spread}"
+def _mean_sd(values: Sequence[float], digits: int) -> tuple[str, str]:
+    """Return mean and standard deviation; a single value has none."""
+    return (
+        f"{mean(values):.{digits}f}" if values else MISSING,
+        f"{stdev(values):.{digits}f}" if len(values) > 1 else MISSING,
+    )

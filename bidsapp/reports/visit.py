@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """A row of the table of quality numbers: its name with unit, how to read it, decimals, and whether it is text."""
+    """A row of the table of quality numbers: name with unit, how to read it, decimals, whether it is text."""
 
     label: str
     note: str = ""
