@@ -1,17 +1,17 @@
-"""What CPUs and memory this run was granted, which is often less than what the machine has."""
+"""What CPUs, memory and GPUs this run was granted, which is often less than what the machine has."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-CGROUP = Path("/sys/fs/cgroup")
 GIGABYTE = 1e9
+ROOT = Path("/")
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,24 @@ class Grant:
         Processes or threads at a time.
     memory_gb : float
         Memory, GB.
+    gpus : int
+        NVIDIA devices that are visible to the run.
     reasons : tuple of str
         Where the numbers come from, for the log.
     """
 
     cpus: int
     memory_gb: float
+    gpus: int
     reasons: tuple[str, ...]
 
 
 def granted(
     nprocs: int | None = None,
-    memory_gb: float | None = None,
+    mem_gb: float | None = None,
+    *,
     environment: Mapping[str, str] = os.environ,
-    cgroup: Path = CGROUP,
+    root: Path = ROOT,
 ) -> Grant:
     """Find out what the run may use: the smallest of all limits, unless options say otherwise.
 
@@ -45,46 +49,74 @@ def granted(
     ----------
     nprocs : int or None
         ``--nprocs``.
-    memory_gb : float or None
+    mem_gb : float or None
         ``--mem``, GB.
     environment : mapping
-        Environment variables (SLURM's are read).
-    cgroup : Path
-        Root of the control groups.
+        Environment variables; SLURM's and CUDA's are read.
+    root : Path
+        Root of the file system, under which ``proc``, ``sys`` and ``dev`` are read.
 
     Returns
     -------
     Grant
     """
-    cpus, cpu_reason = (nprocs, "--nprocs") if nprocs else min(_cpu_limits(environment, cgroup))
-    memory, memory_reason = (memory_gb, "--mem") if memory_gb else min(_memory_limits(environment, cgroup))
-    return Grant(
-        max(1, int(cpus)), float(memory), (f"{cpus:g} CPUs: {cpu_reason}", f"{memory:.1f} GB: {memory_reason}")
-    )
+    cpus, cpu_reason = (nprocs, "--nprocs") if nprocs else min(_cpu_limits(environment, root))
+    memory, memory_reason = (mem_gb, "--mem") if mem_gb else min(_memory_limits(environment, root))
+    gpus, gpu_reason = _gpus(environment, root)
+    cpus = max(1, int(cpus))
+    reasons = (f"{cpus} CPUs ({cpu_reason})", f"{memory:.1f} GB ({memory_reason})", f"{gpus} GPUs ({gpu_reason})")
+    return Grant(cpus, float(memory), gpus, reasons)
 
 
-def _cpu_limits(environment: Mapping[str, str], cgroup: Path) -> list[tuple[float, str]]:
+def _cpu_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple[float, str]]:
+    """Yield numbers of CPUs and who says so."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limits = [(float(affinity), "processor affinity")]
-    quota = _read(cgroup / "cpu.max").split()  # version 2: "quota period"
-    if len(quota) == 2 and quota[0].isdigit():
-        limits.append((max(1.0, int(quota[0]) / int(quota[1])), "control group"))
-    old = _read(cgroup / "cpu/cpu.cfs_quota_us"), _read(cgroup / "cpu/cpu.cfs_period_us")
-    if old[0].isdigit() and old[1].isdigit():  # version 1; -1 means no limit
-        limits.append((max(1.0, int(old[0]) / int(old[1])), "control group"))
-    if environment.get("SLURM_CPUS_PER_TASK", "").isdigit():
-        limits.append((float(environment["SLURM_CPUS_PER_TASK"]), "SLURM_CPUS_PER_TASK"))
-    return limits
+    yield float(affinity), "processor affinity"
+    for group in _control_groups(root):
+        quota = _read(group / "cpu.max").split()  # version 2, "max" where there is no limit
+        if len(quota) != 2:
+            quota = [_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")]  # 1, -1 where no limit
+        if quota[0].isdigit() and quota[1].isdigit():
+            yield int(quota[0]) / int(quota[1]), "control group"
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        if (text := environment.get(name, "")).isdigit():
+            yield float(text), name
 
 
-def _memory_limits(environment: Mapping[str, str], cgroup: Path) -> list[tuple[float, str]]:
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
-    limits = [(physical, "physical memory")]
-    texts = (_read(cgroup / file) for file in ("memory.max", "memory/memory.limit_in_bytes"))
-    limits += [(int(text) / GIGABYTE, "control group") for text in texts if text.isdigit()]
-    if environment.get("SLURM_MEM_PER_NODE", "").isdigit():
-        limits.append((int(environment["SLURM_MEM_PER_NODE"]) / 1000, "SLURM_MEM_PER_NODE"))
-    return limits
+def _memory_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple[float, str]]:
+    """Yield amounts of memory in GB and who says so."""
+    yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE, "physical memory"
+    for group in _control_groups(root):
+        for name in ("memory.max", "memory.limit_in_bytes"):  # versions 2 and 1
+            if (text := _read(group / name)).isdigit():
+                yield int(text) / GIGABYTE, "control group"
+    # SLURM counts in MiB; 0 stands for all that the node has.
+    per_node, per_cpu = environment.get("SLURM_MEM_PER_NODE", ""), environment.get("SLURM_MEM_PER_CPU", "")
+    cpus = environment.get("SLURM_CPUS_ON_NODE", "")
+    if per_node.isdigit() and int(per_node):
+        yield int(per_node) * 2**20 / GIGABYTE, "SLURM_MEM_PER_NODE"
+    elif per_cpu.isdigit() and int(per_cpu) and cpus.isdigit():
+        yield int(per_cpu) * int(cpus) * 2**20 / GIGABYTE, "SLURM_MEM_PER_CPU"
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of the process's control groups and of their parents, whose limits hold as well."""
+    mounted = root / "sys/fs/cgroup"
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)  # "0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1
+        names = controllers.split(",")
+        if not controllers or "cpu" in names or "memory" in names:
+            inner = PurePosixPath(path.lstrip("/"))
+            yield from (mounted / controllers / folder for folder in (inner, *inner.parents))
+
+
+def _gpus(environment: Mapping[str, str], root: Path) -> tuple[int, str]:
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    there = sum(1 for device in (root / "dev").glob("nvidia*") if device.name.removeprefix("nvidia").isdigit())
+    if visible is None:
+        return there, "devices"
+    named = [device for device in visible.split(",") if device.strip() not in {"", "-1", "NoDevFiles"}]
+    return min(len(named), there), "CUDA_VISIBLE_DEVICES"
 
 
 def _read(path: Path) -> str:

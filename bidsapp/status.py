@@ -44,7 +44,7 @@ class RunStatus:
     Attributes
     ----------
     visits : tuple of VisitStatus
-        Of all levels; the last entry of a visit counts, unless an earlier one failed.
+        Of all levels, in the order in which they ran.
     error : AppError or None
         What ended the run before its end.
     """
@@ -54,7 +54,7 @@ class RunStatus:
 
     @property
     def final(self) -> dict[str, VisitStatus]:
-        """The verdict on each visit."""
+        """The verdict on each visit: that of the last level, unless an earlier one failed."""
         verdict: dict[str, VisitStatus] = {}
         for status in self.visits:
             if status.visit not in verdict or verdict[status.visit].state != "failed":
@@ -63,7 +63,7 @@ class RunStatus:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit status of the run."""
+        """The exit status of the run; a skipped visit is no failure."""
         if self.error is not None:
             return self.error.exit_code
         verdict = self.final.values()
@@ -72,7 +72,7 @@ class RunStatus:
             return ExitCode.BAD_DATA
         if failed:
             return ExitCode.VISIT_FAILED
-        return ExitCode.OK if any(s.state == "done" for s in verdict) else ExitCode.NO_INPUT
+        return ExitCode.OK if any(s.state == "done" for s in self.visits) else ExitCode.NO_INPUT
 
     @property
     def last_line(self) -> str:

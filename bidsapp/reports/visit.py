@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bidsapp.reports.pages import show, write_page
+from bidsapp.reports.pages import MISSING, show, write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """A row of the table of quality numbers: name with unit, how to read it, decimals, whether it is text."""
+    """A row of the table of quality numbers: name with unit, how to read it, decimals, kind, what empty means."""
 
     label: str
     note: str = ""
     digits: int | None = None
     text: bool = False
+    empty: str = MISSING
 
 
 # Columns of scans.tsv; one that is not listed is shown under its own name.
@@ -30,10 +31,10 @@ MEASURES = {
     ),
     "nmi_after": Measure("Normalized mutual information after registration", "higher is better", 3),
     "rotation_deg": Measure("Rotation to the reference, degrees", "", 2),
-    "translation_mm": Measure("Shift to the reference, mm", "", 2),
+    "translation_mm": Measure("Shift to the reference, mm", "of the brain’s centre", 2),
     "scale_offset": Measure("Intensity offset, units of the image", "becomes 0 when normalized"),
     "scale_scale": Measure("Intensity scale, units of the image", "becomes 1 when normalized"),
-    "flags": Measure("Flags", text=True),
+    "flags": Measure("Flags", text=True, empty="none"),
     "filename": Measure("File", text=True),
 }
 
@@ -64,6 +65,6 @@ def _measures(report: VisitReport) -> list[dict[str, object]]:
     table: list[dict[str, object]] = []
     for name in ordered:
         measure = MEASURES.get(name, Measure(name))
-        cells = [show(row.get(name), measure.digits) for row in report.rows]
+        cells = [show(row.get(name) or measure.empty, measure.digits) for row in report.rows]
         table.append({**measure._asdict(), "cells": cells})
     return table

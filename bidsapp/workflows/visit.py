@@ -1,0 +1,65 @@
+"""The graph of a visit, and of all visits of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from bidsapp.interfaces.output import scan_outputs
+from bidsapp.workflows.scan import init_scan_wf, scan_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bidsapp.records import Scan, Visit
+    from bidsapp.settings import Settings
+
+
+def init_visit_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
+    """Build the graph of one visit: the reference first, every other contrast aligned with it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Folders, reference contrast, ``sloppy``.
+    visit : Visit
+        Has the reference.
+
+    Returns
+    -------
+    LiterateWorkflow
+        Its ``visit_desc()`` is the methods paragraph.
+    """
+    workflow = LiterateWorkflow(name=visit_name(visit))
+    reference = _scan_wf(settings, visit, visit.scan(settings.reference))
+    workflow.add_nodes([reference])
+    for scan in visit.scans:
+        if scan.contrast != settings.reference:
+            aligned = _scan_wf(settings, visit, scan)
+            fields = [(f"outputnode.{field}", f"inputnode.{field}") for field in ("corrected", "image", "mask")]
+            workflow.connect([(reference, aligned, fields)])
+    return workflow
+
+
+def init_run_wf(settings: Settings, visits: Sequence[Visit]) -> LiterateWorkflow:
+    """Build one graph of all visits: whichever node is ready takes the next free core."""
+    workflow = LiterateWorkflow(name="participant", base_dir=str(settings.work.absolute()))
+    workflow.add_nodes([init_visit_wf(settings, visit) for visit in visits])
+    return workflow
+
+
+def visit_name(visit: Visit) -> str:
+    """Return the name of a visit's workflow."""
+    return visit.label.replace("-", "_")
+
+
+def sink_folder(visit: Visit, scan: Scan) -> str:
+    """Return where the scan's sink leaves its record, relative to the work folder."""
+    return f"participant/{visit_name(visit)}/{scan_name(scan)}/sink"
+
+
+def _scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkflow:
+    outputs = scan_outputs(visit, scan, settings.reference)
+    complete = all((settings.output_dir / path).is_file() for path in outputs)
+    return init_scan_wf(settings, visit, scan, overwrite=not complete)
