@@ -65,6 +65,7 @@ def _measures(report: VisitReport) -> list[dict[str, object]]:
     table: list[dict[str, object]] = []
     for name in ordered:
         measure = MEASURES.get(name, Measure(name))
-        cells = [show(row.get(name) or measure.empty, measure.digits) for row in report.rows]
+        values = [row.get(name) for row in report.rows]
+        cells = [measure.empty if v in {None, "", MISSING} else show(v, measure.digits) for v in values]
         table.append({**measure._asdict(), "cells": cells})
     return table

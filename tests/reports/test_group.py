@@ -1,0 +1,117 @@
+import re
+
+import pytest
+
+from bidsapp.reports.group import write_group_report
+from bidsapp.reports.records import GroupReport
+
+VISITS = (("sub-01_ses-1", 0), ("sub-01_ses-2", 0), ("sub-02", 1))
+
+
+def report(**changes):
+    rows = [
+        {
+            "visit": visit,
+            "fold": fold,
+            "model": model,
+            "steps": steps,
+            "mae": error + 0.01 * number,
+            "psnr": 20.5 + number,
+            "ssim": None if model == "floor" else 0.8 + 0.01 * number,
+        }
+        for number, (visit, fold) in enumerate(VISITS)
+        for model, error, steps in (("unet", 0.3, 412), ("floor", 0.4, None))
+    ]
+    values = {
+        "version": "1.2.3",
+        "plan": {"sources": ("T1w", "T2w"), "target": "FLAIR", "channels": (16, 32), "max_steps": None},
+        "rows": rows,
+        "columns": ("unet", "floor"),
+        "predictions": [
+            {"visit": "sub-02", "path": "sub-02/anat/x_FLAIR.nii.gz", "in_training_set": True, "fold": 1},
+            {"visit": "sub-03", "path": "sub-03/anat/y_FLAIR.nii.gz", "in_training_set": False, "fold": None},
+        ],
+        "skipped": [("sub-09", "no T1w", "name another --reference")],
+    }
+    return GroupReport(**{**values, **changes})
+
+
+def table_rows(text, section):
+    """Return the cells' text of every table row of a section."""
+    body = text[text.index(f'id="{section}"') :].split("</section>")[0]
+    rows = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)
+    ]
+    return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in rows]
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "sub-02.html").write_text("")
+    return write_group_report(report(), tmp_path / "group.html").read_text(encoding="utf-8")
+
+
+def test_every_visit_has_its_numbers_beside_the_baseline(text):
+    rows = table_rows(text, "agreement")
+    assert rows[2] == ["sub-01_ses-1", "0", "0.300", "20.50", "0.800", "0.400", "20.50", "n/a"]
+    assert rows[4] == ["sub-02", "1", "0.320", "22.50", "0.820", "0.420", "22.50", "n/a"]
+
+
+def test_mean_and_standard_deviation(text):
+    last = table_rows(text, "agreement")[-1]
+    assert last[0] == "mean ± SD"
+    assert last[2:] == [
+        *("0.310 ± 0.010", "21.50 ± 1.00", "0.810 ± 0.010"),
+        *("0.410 ± 0.010", "21.50 ± 1.00", "n/a ± n/a"),
+    ]
+
+
+def test_who_was_held_out(text):
+    assert table_rows(text, "folds")[1:] == [
+        ["0", "sub-01_ses-1, sub-01_ses-2", "unet 412"],
+        ["1", "sub-02", "unet 412"],
+    ]
+
+
+def test_what_was_synthesized_and_by_whom(text):
+    assert table_rows(text, "synthesized")[1:] == [
+        ["sub-02", "yes", "fold 1, which never saw the participant", "sub-02/anat/x_FLAIR.nii.gz"],
+        ["sub-03", "no", "the mean of all folds", "sub-03/anat/y_FLAIR.nii.gz"],
+    ]
+
+
+def test_only_pages_that_are_there_are_linked(text):
+    assert 'href="sub-02.html"' in text
+    assert "sub-03.html" not in text
+
+
+def test_skipped_visits_have_reason_and_hint(text):
+    assert table_rows(text, "skipped")[1:] == [["sub-09", "no T1w", "name another --reference"]]
+
+
+def test_the_summary_compares_with_the_baseline(text):
+    assert "<h1>FLAIR from T1w, T2w</h1>" in text
+    assert "2 images were synthesized, 1 of them for participants outside the training set." in text
+    assert "Mean absolute error of unet on people it never saw: 0.310, 24 % below floor." in text
+    assert "1 visit was left out" in text
+
+
+def test_the_plan_is_listed(text):
+    assert re.search(r"<dt>channels</dt><dd>16, 32</dd>", text)
+    assert re.search(r"<dt>max steps</dt><dd>n/a</dd>", text)
+
+
+def test_a_bundle_applied_to_visits_without_target_has_no_table(tmp_path):
+    page = write_group_report(report(rows=[], skipped=[]), tmp_path / "group.html").read_text(encoding="utf-8")
+    assert 'id="agreement"' not in page
+    assert "Mean absolute error" not in page
+    assert 'class="status good"' in page
+
+
+def test_text_is_escaped(tmp_path):
+    evil = "<b>&"
+    page = write_group_report(
+        report(plan={evil: evil}, skipped=[(evil, evil, evil)], methods=evil), tmp_path / "group.html"
+    ).read_text(encoding="utf-8")
+    assert "<b>" not in page
+    assert page.count("&lt;b&gt;&amp;") == 6
