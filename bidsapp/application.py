@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lightning_fabric import Fabric
+    from numpy.typing import NDArray
 
     from bidsapp.bids.gather import GatheredVisit
     from bidsapp.settings import Settings
@@ -116,8 +117,16 @@ def _predict(
         volume = load_volume(visit.pair, bundle.plan)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
         image = predict(networks, volume, bundle.plan, fabric)
-        sidecar = {**_sidecar(settings, visit, bundle, fold, volume, image), "InputsSHA256": inputs}
-        _write(settings.output_dir, path, figure, volume, image, bundle, sidecar)
+        sidecar = _sidecar(settings, visit, bundle, fold)
+        result = measure(volume, image)
+        if result is not None:
+            sidecar["Agreement"] = asdict(result)
+        sidecar["InputsSHA256"] = inputs
+        _draw(volume, image, settings.output_dir / figure)
+        values = bundle.target_scale.inverse(image)
+        synthesized = nib.Nifti1Image(volume.full(values, fill=0.0), volume.affine)
+        synthesized.set_sform(volume.affine, volume.code)
+        write_image(synthesized, settings.output_dir / path, sidecar)  # last: it tells that all is there
     return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"))
 
 
@@ -139,56 +148,36 @@ def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _sidecar(
-    settings: Settings,
-    visit: GatheredVisit,
-    bundle: Bundle,
-    fold: int | None,
-    volume: Volume,
-    image: np.ndarray,
-) -> dict[str, Any]:
-    """Say what the image is, what made it, and how far it is from the acquired one where there is one."""
-    sidecar = synth_sidecar(
-        sources=[_relative(source, settings.output_dir) for source in (*visit.pair.sources, visit.pair.mask)],
+def _sidecar(settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int | None) -> dict[str, Any]:
+    """Say what the image is and what made it."""
+    out = settings.output_dir
+    model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
+    if bundle.path.resolve().is_relative_to(out.resolve()):
+        model["URI"] = f"bids::{_relative(bundle.path, out)}"
+    return synth_sidecar(
+        sources=[_relative(source, out) for source in (*visit.pair.sources, visit.pair.mask)],
         source_contrasts=bundle.plan.sources,
         target_contrast=bundle.plan.target,
-        model=_model(bundle, settings.output_dir),
+        model=model,
         in_training_set=fold is not None,
         fold=fold,
         scale=bundle.target_scale,
         source_sha256=visit.pair.fingerprint,
-        spatial_reference=_relative(visit.pair.sources[0], settings.output_dir),
+        reference=names.preproc(visit.visit, visit.visit.scan(settings.reference), settings.reference),
         sloppy=settings.sloppy,
     )
-    result = measure(volume, image)
-    return sidecar if result is None else {**sidecar, "Agreement": asdict(result)}
 
 
-def _model(bundle: Bundle, output_dir: Path) -> dict[str, str]:
-    model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
-    if bundle.path.resolve().is_relative_to(output_dir.resolve()):
-        model["URI"] = f"bids::{_relative(bundle.path, output_dir)}"
-    return model
-
-
-def _write(
-    output_dir: Path,
-    path: str,
-    figure: str,
-    volume: Volume,
-    image: np.ndarray,
-    bundle: Bundle,
-    sidecar: dict[str, Any],
-) -> None:
-    """Write figure and image; the image last, for it is what tells that all is there."""
-    synthesized = nib.Nifti1Image(volume.full(image, fill=0.0), volume.affine)
-    mask = nib.Nifti1Image(volume.full(volume.mask, fill=0.0), volume.affine)
+def _draw(volume: Volume, image: NDArray[np.float32], path: Path) -> None:
     sources = [nib.load(source) for source in volume.pair.sources]
-    target = None if volume.pair.target is None else nib.load(volume.pair.target)
-    synthesis_figure(sources, synthesized, target, mask, output_dir / figure)
-    values = bundle.target_scale.inverse(image)
-    result = nib.Nifti1Image(volume.full(values, fill=0.0), volume.affine, sources[0].header)
-    write_image(result, output_dir / path, sidecar)
+    target, target_mask = (
+        None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
+    )
+    inside = np.zeros(volume.shape, np.uint8)
+    inside[volume.box] = volume.mask
+    synthesized = nib.Nifti1Image(volume.full(image, fill=0.0), volume.affine)
+    mask = nib.Nifti1Image(inside, volume.affine)
+    synthesis_figure(sources, synthesized, target, mask, path, target_mask=target_mask)
 
 
 def _relative(path: Path, output_dir: Path) -> str:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import logging
 from contextlib import contextmanager
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
-from bidsapp.bids.sink import write_tsv
-from bidsapp.console import print_table, progress_bar
+from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError, UsageError
+from bidsapp.results import record
 from bidsapp.status import VisitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from lightning_fabric import Fabric
 
-    from bidsapp.application import Prediction
-    from bidsapp.bids.gather import Gathered
     from bidsapp.records import Pair, Plan
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
@@ -40,7 +34,7 @@ TRAINING_SHARE = 0.6
 SLOPPY_STEPS = 20
 
 
-def run(settings: Settings, grant: Grant, log_dir: Path) -> tuple[VisitStatus, ...]:
+def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     """Train or read a bundle, and give every gathered visit a synthesized image.
 
     Parameters
@@ -49,8 +43,6 @@ def run(settings: Settings, grant: Grant, log_dir: Path) -> tuple[VisitStatus, .
         What was asked for.
     grant : Grant
         Threads for PyTorch.
-    log_dir : Path
-        Logs of this run.
 
     Returns
     -------
@@ -66,16 +58,16 @@ def run(settings: Settings, grant: Grant, log_dir: Path) -> tuple[VisitStatus, .
     """
     gathered = gather(settings.output_dir, settings.source, settings.target, settings.reference)
     for skip in (*gathered.skipped, *gathered.dropped):
-        log.warning("%s: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
+        log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
     if not gathered.visits:
         raise NoInputError(
-            f"{settings.output_dir}: no visit has {' and '.join(settings.source)} from the participant level",
+            f"{settings.output_dir}: no visit has a usable {' and '.join(settings.source)}",
             "run the participant level first",
         )
     fabric = _fabric(settings, grant)
     bundle = _bundle(settings, [visit.pair for visit in gathered.visits], fabric)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric)
-    _record(settings, gathered, bundle, predictions)
+    record(settings, gathered, bundle, predictions)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
     return (*statuses, *skipped)
 

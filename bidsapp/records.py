@@ -103,7 +103,7 @@ class IntensityScale:
 
 @dataclass(frozen=True)
 class Plan:
-    """All it takes to rebuild a network, its input and its training; written before training, kept with the weights.
+    """All it takes to rebuild a network, its input and its training; travels with the weights.
 
     Attributes
     ----------

@@ -62,6 +62,8 @@ class Settings:
         Seed of every random number.
     sloppy : bool
         Coarse and quick, for tests only; said in every sidecar.
+    dry_run : bool
+        Say what the participant level would process, and stop.
     stop_on_first_crash, debug : bool
         Stop at the first failing node; keep and print more.
     verbosity : int
@@ -91,6 +93,7 @@ class Settings:
     max_steps: int | None = None
     seed: int = 0
     sloppy: bool = False
+    dry_run: bool = False
     stop_on_first_crash: bool = False
     debug: bool = False
     verbosity: int = 0

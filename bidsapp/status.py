@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from bidsapp.errors import AppError, ExitCode
 
-STATES = ("done", "failed", "skipped")
+STATES = ("done", "selected", "failed", "skipped")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class VisitStatus:
     visit : str
         Label.
     state : str
-        ``done``, ``failed`` or ``skipped``.
+        ``done``, ``failed`` or ``skipped``; ``selected`` in a dry run.
     reason, hint : str
         Why, and what to do next; empty when done.
     seconds : float
@@ -72,7 +72,7 @@ class RunStatus:
             return ExitCode.BAD_DATA
         if failed:
             return ExitCode.VISIT_FAILED
-        return ExitCode.OK if any(s.state == "done" for s in self.visits) else ExitCode.NO_INPUT
+        return ExitCode.OK if any(s.state in {"done", "selected"} for s in self.visits) else ExitCode.NO_INPUT
 
     @property
     def last_line(self) -> str:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
 import secrets
 import signal
 import sys
 import traceback
-import warnings
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bidsapp.cli.parser import parse
-from bidsapp.errors import AppError, ExitCode
+from bidsapp.cli.logs import logging_to
+from bidsapp.cli.parser import settings_from
+from bidsapp.errors import AppError, CannotCreateError, ExitCode
 from bidsapp.status import RunStatus, VisitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bidsapp.settings import Settings
 
-log = logging.getLogger("bidsapp")
+log = logging.getLogger(__name__)
 
-LEVELS_OF_VERBOSITY = (logging.WARNING, logging.INFO, logging.DEBUG)
+# Nipype, niworkflows and TemplateFlow ask their servers for news unless told not to.
+OFFLINE = {"NO_ET": "1", "NIPYPE_NO_ET": "1", "TEMPLATEFLOW_AUTOUPDATE": "off"}
+AGAIN = "run the same command again to go on where it stopped"
 
 
 class _InterruptedError(AppError):
@@ -42,12 +46,16 @@ class _UnexpectedError(AppError):
     pass
 
 
-def main(words: Sequence[str] | None = None) -> int:
+class _Terminate(BaseException):
+    """SIGTERM has come; as `KeyboardInterrupt` does, it passes by every ``except Exception``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Parameters
     ----------
-    words : sequence of str or None
+    argv : sequence of str or None
         The command line without the program's name; by default that of the process.
 
     Returns
@@ -56,99 +64,126 @@ def main(words: Sequence[str] | None = None) -> int:
         An `ExitCode`.
     """
     try:
-        settings = parse(sys.argv[1:] if words is None else words)
+        settings = settings_from(sys.argv[1:] if argv is None else argv)
     except AppError as error:
         return _finish(RunStatus(error=error), None)
+    os.environ.update(OFFLINE)
     visits: list[VisitStatus] = []
     log_dir: Path | None = None
-    signal.signal(signal.SIGTERM, _terminate)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_terminable())
+            log_dir = None if settings.dry_run else _open_run(settings)
+            stack.enter_context(logging_to(log_dir and log_dir / "synthprep.log", settings.verbosity))
+            _run_levels(settings, log_dir, visits)
+            error = None
+        except (Exception, KeyboardInterrupt, _Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
+            error = _as_app_error(raised, settings, log_dir)
+        return _finish(RunStatus(tuple(visits), error), log_dir)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that files are closed and the last line is written."""
+    main_process = os.getpid()
+
+    def terminate(*_: Any) -> None:
+        if os.getpid() != main_process:  # a forked worker has nothing to say
+            os._exit(ExitCode.TERMINATED)
+        raise _Terminate
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
-        log_dir = _open_run(settings)
-        _run_levels(settings, log_dir, visits)
-        status = RunStatus(tuple(visits))
-    except AppError as error:
-        status = RunStatus(tuple(visits), error)
-    except KeyboardInterrupt:
-        status = RunStatus(tuple(visits), _InterruptedError("interrupted", "run the same command again to go on"))
-    except Exception as error:  # noqa: BLE001 - a bug must end in one line and a log, too
-        status = RunStatus(tuple(visits), _unexpected(error, settings, log_dir))
-    return _finish(status, log_dir)
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _run_levels(settings: Settings, log_dir: Path, visits: list[VisitStatus]) -> None:
+def _open_run(settings: Settings) -> Path:
+    """Create the output folder, the work folder and the folder of this run's logs."""
+    from bidsapp.bids.dataset import open_derivatives
+    from bidsapp.bids.select import check_dataset
+    from bidsapp.bids.sink import write_text
+
+    if "participant" in settings.levels:
+        check_dataset(settings)  # before anything is created
+    out = open_derivatives(settings)
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    log_dir = out / "logs" / f"{now}-{secrets.token_hex(3)}"
+    try:
+        settings.work.mkdir(parents=True, exist_ok=True)
+        log_dir.mkdir(parents=True)
+        write_text(settings.to_toml(), log_dir / "config.toml")
+    except OSError as error:
+        hint = "give folders that can be written; --work-dir names the one of intermediate files"
+        raise CannotCreateError(f"{error.filename or out}: {error.strerror}", hint) from error
+    return log_dir
+
+
+def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStatus]) -> None:
     """Run the levels in order; what is known of the visits is in `visits` even where a level raises."""
     from bidsapp.resources import granted
 
     grant = granted(settings.nprocs, settings.mem_gb)
-    log.info("granted: %s", "; ".join(grant.reasons))
+    log.info("granted: %s", ", ".join(grant.reasons))
     if "participant" in settings.levels:
-        from bidsapp import participant
         from bidsapp.bids.select import select
 
         selection = select(settings)
-        visits += [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped]
         for skip in selection.skipped:
-            log.warning("%s skipped: %s (%s)", skip.visit, skip.reason, skip.hint)
+            log.warning("%s skipped: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
+        visits += [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped]
+        if log_dir is None:
+            visits += _show(selection)
+            return
+        from bidsapp import participant
+
         visits += participant.run(settings, selection, grant, log_dir)
-    if "group" in settings.levels:
+    if "group" in settings.levels and log_dir is not None:
         from bidsapp import group
 
         visits += group.run(settings, grant)
 
 
-def _open_run(settings: Settings) -> Path:
-    """Create the output folder and the folder of this run's logs."""
-    from bidsapp.bids.dataset import open_derivatives
-    from bidsapp.bids.sink import write_text
-
-    out = open_derivatives(settings)
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    log_dir = out / "logs" / f"{now}-{secrets.token_hex(3)}"
-    log_dir.mkdir(parents=True)
-    write_text(settings.to_toml(), log_dir / "config.toml")
-    _set_up_logging(settings, log_dir)
-    return log_dir
+def _show(selection: Any) -> list[VisitStatus]:
+    """Print what would be processed."""
+    for visit in selection.visits:
+        for scan in visit.scans:
+            sys.stdout.write(f"{visit.label} {scan.contrast} {scan.path}\n")
+    return [VisitStatus(visit.label, "selected") for visit in selection.visits]
 
 
-def _set_up_logging(settings: Settings, log_dir: Path) -> None:
-    """Our own messages go to the console, everything else only to the log file."""
-    everything = logging.getLogger()
-    everything.setLevel(logging.INFO)
-    file = logging.FileHandler(log_dir / "synthprep.log", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    everything.handlers = [file]
-    console = logging.StreamHandler(sys.stderr)
-    console.setLevel(LEVELS_OF_VERBOSITY[min(settings.verbosity, 2)])
-    console.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers = [console]
-    log.setLevel(logging.DEBUG if settings.verbosity > 1 else logging.INFO)
-    logging.captureWarnings(capture=True)
-    warnings.simplefilter("default")
-
-
-def _terminate(*_: Any) -> None:
-    raise _TerminatedError("terminated", "run the same command again to go on")
-
-
-def _unexpected(error: Exception, settings: Settings, log_dir: Path | None) -> AppError:
-    log.debug("", exc_info=error)
-    where = f"see {log_dir / 'synthprep.log'}" if log_dir else "run again with --debug"
-    if log_dir is not None:
-        logging.getLogger().error("unexpected error", exc_info=error)
+def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | None) -> AppError:
+    """Turn whatever ended the run into a message, a hint and an exit status."""
+    if isinstance(raised, KeyboardInterrupt):
+        return _InterruptedError("interrupted", AGAIN)
+    if isinstance(raised, _Terminate):
+        return _TerminatedError("terminated", AGAIN)
     if settings.debug:
-        traceback.print_exception(error)
-    if isinstance(error, OSError):
-        return _InputOutputError(f"{error.filename or 'input or output'}: {error.strerror or error}", where)
-    return _UnexpectedError(f"unexpected {type(error).__name__}: {error}", f"{where}, and report it")
+        traceback.print_exception(raised)
+    if isinstance(raised, AppError):
+        return raised
+    logging.getLogger().error("unexpected error", exc_info=raised)  # the root: to the file, not to the console
+    where = f"see {log_dir / 'synthprep.log'}" if log_dir else "run again with --debug"
+    if isinstance(raised, OSError):
+        return _InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
+    return _UnexpectedError(f"unexpected {type(raised).__name__}: {raised}", f"{where}, and report it")
 
 
 def _finish(status: RunStatus, log_dir: Path | None) -> int:
+    """Write ``status.json`` and the last line, and return the exit status; all three from one object."""
     if log_dir is not None:
         from bidsapp.bids.sink import write_text
 
-        write_text(status.to_json(), log_dir / "status.json")
-    for visit in status.visits:
+        try:
+            write_text(status.to_json(), log_dir / "status.json")
+        except OSError as error:
+            message = f"{log_dir / 'status.json'}: {error.strerror}"
+            status = RunStatus(status.visits, status.error or _InputOutputError(message, "make room"))
+    for visit in status.final.values():
         if visit.state == "failed":
-            sys.stderr.write(f"{visit.visit} failed: {visit.reason} ({visit.hint})\n")
-    sys.stderr.write(status.last_line + "\n")
+            hint = f" ({visit.hint})" if visit.hint else ""
+            sys.stderr.write(f"{visit.visit} failed: {visit.reason}{hint}\n")
+    sys.stderr.write(f"{status.last_line}\n")
+    logging.getLogger().info(status.last_line)
     return int(status.exit_code)

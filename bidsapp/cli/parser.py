@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import re
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bidsapp import __version__
-from bidsapp.errors import UnknownLevelError, UsageError
+from bidsapp.errors import NoInputError, UnknownLevelError, UsageError
 from bidsapp.settings import LEVELS, NETWORKS, Settings, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LABEL = re.compile(r"[A-Za-z0-9+]+")
 MEMORY_UNITS = {"": 1e-3, "M": 1e-3, "MB": 1e-3, "MIB": 2**20 / 1e9, "G": 1.0, "GB": 1.0, "GIB": 2**30 / 1e9}
 DEVICES = ("auto", "cpu", "cuda")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
+POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
+LARGEST_SEED = 2**32 - 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,10 +29,11 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
-def parse(words: Sequence[str]) -> Settings:
+def settings_from(words: Sequence[str]) -> Settings:
     """Read a command line.
 
-    Options win over ``--config-file``, which wins over the defaults of `Settings`.
+    Options win over ``--config-file``, which wins over the defaults of `Settings`. Paths become absolute, so that
+    a run can be repeated from anywhere.
 
     Parameters
     ----------
@@ -48,21 +51,23 @@ def parse(words: Sequence[str]) -> Settings:
         An option is unknown, has a bad value or contradicts another; an argument is missing.
     UnknownLevelError
         The level is neither ``participant`` nor ``group``.
+    NoInputError
+        There is no such bundle.
     """
-    given = vars(build_parser().parse_args(words))
+    given = {
+        k: v for k, v in vars(build_parser().parse_intermixed_args(words)).items() if v is not None and v != []
+    }
+    if "model" in given and "network" in given:
+        raise UsageError("--model trains nothing, --network says what to train", "give one of them")
     config = given.pop("config_file", None)
-    values = read_toml(config) if config else {}
-    positional = {name: given.pop(name) for name in POSITIONALS}
-    values.update({name: value for name, value in positional.items() if value})
-    for name in ("participant_label", "session_label"):
-        if name in given:
-            given[name] = tuple(dict.fromkeys(chain.from_iterable(given[name])))
-    values.update(given)
-    missing = [name for name in POSITIONALS if name not in values]
+    values = {**(read_toml(config) if config else {}), **given}
+    missing = [name for name in POSITIONALS if not values.get(name)]
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
-    values["levels"] = _levels(values["levels"])
-    settings = Settings(**values)
+    values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
+    for name in ("participant_label", "session_label"):
+        values[name] = tuple(dict.fromkeys(values.get(name, ())))
+    settings = Settings(**{**values, "levels": _levels(values["levels"])})
     _check(settings)
     return settings
 
@@ -73,14 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="synthprep",
         description="Give a BIDS dataset the MRI contrast that some of its visits lack.",
         epilog="Example: synthprep /data /out participant group --source T1w --target FLAIR",
+        usage="synthprep [options] bids_dir output_dir {participant,group}",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument(
-        "bids_dir", nargs="?", type=Path, default=None, help="the raw BIDS dataset, never written to"
-    )
-    parser.add_argument("output_dir", nargs="?", type=Path, default=None, help="where the derivatives are written")
-    parser.add_argument("levels", nargs="*", metavar="{participant,group}", default=None, help="one level or both")
+    parser.add_argument("bids_dir", nargs="?", type=Path, help="the raw BIDS dataset, never written to")
+    parser.add_argument("output_dir", nargs="?", type=Path, help="where the derivatives are written")
+    parser.add_argument("levels", nargs="*", metavar="{participant,group}", help="one level or both")
     parser.add_argument("--version", action="version", version=f"synthprep {__version__}")
     _add_selection(parser.add_argument_group("which images"))
     _add_synthesis(parser.add_argument_group("what to predict, and how"))
@@ -94,8 +98,8 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--participant-label",
         "--participant_label",
         nargs="+",
-        action="extend",
-        type=_labels("sub-"),
+        action=_Labels,
+        prefix="sub-",
         metavar="LABEL",
         help="only these participants: labels, with or without sub-, or a text file of them",
     )
@@ -103,10 +107,10 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--session-label",
         "--session-id",
         nargs="+",
-        action="extend",
-        type=_labels("ses-"),
+        action=_Labels,
+        prefix="ses-",
         metavar="LABEL",
-        help="only these sessions",
+        help="only these sessions, in the same way",
     )
     group.add_argument("--bids-filter-file", type=Path, metavar="JSON", help="contrast → pybids entities")
     group.add_argument(
@@ -115,31 +119,41 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_synthesis(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--source", type=_contrasts, metavar="T1w[,T2w]", help="contrasts to predict from (T1w)")
-    group.add_argument("--target", metavar="FLAIR", help="contrast to predict (FLAIR)")
-    group.add_argument("--network", choices=NETWORKS, help="what to train (unet)")
+    group.add_argument(
+        "--source", type=_contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({_default('source')})"
+    )
+    group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
+    group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )
-    group.add_argument(
-        "--crossval", action="store_true", help="leave one participant out; minutes count per fold and network"
-    )
+    group.add_argument("--crossval", action="store_true", help="leave one participant out, to measure")
     group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
-    group.add_argument("--max-minutes", type=_positive(float), metavar="N", help="time of the group level (60)")
-    group.add_argument("--max-steps", type=_positive(int), metavar="N", help="steps of each training; repeatable")
+    group.add_argument(
+        "--max-minutes",
+        type=float,
+        metavar="N",
+        help=f"time of the group level ({_default('max_minutes')}); with --crossval of each fold and network",
+    )
+    group.add_argument(
+        "--max-steps", type=int, metavar="N", help="steps of each training, for runs that repeat to the bit"
+    )
 
 
 def _add_resources(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--nprocs", "--n-cpus", type=_positive(int), metavar="N", help="processes at a time")
-    group.add_argument("--omp-nthreads", type=_positive(int), metavar="N", help="threads of one process")
+    group.add_argument("--nprocs", "--n-cpus", type=int, metavar="N", help="processes at a time")
+    group.add_argument("--omp-nthreads", type=int, metavar="N", help="threads of one process")
     group.add_argument("--mem", dest="mem_gb", type=_memory, metavar="16G", help="memory; a bare number is MB")
-    group.add_argument("--device", choices=DEVICES, help="where networks run (auto)")
+    group.add_argument("--device", choices=DEVICES, help=f"where networks run ({_default('device')})")
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="intermediate files (OUTPUT_DIR/work)")
     group.add_argument("--config-file", type=Path, metavar="TOML", help="settings of an earlier run")
-    group.add_argument("--seed", "--random-seed", type=int, metavar="N", help="seed of every random number (0)")
+    group.add_argument("--dry-run", action="store_true", help="print what would be processed, and stop")
+    group.add_argument(
+        "--seed", "--random-seed", type=int, metavar="N", help=f"seed of every random number ({_default('seed')})"
+    )
     group.add_argument("--sloppy", action="store_true", help="coarse and quick, for tests only")
     group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first failure")
     group.add_argument("--debug", action="store_true", help="show where an error came from")
@@ -152,24 +166,39 @@ class _Nothing(argparse.Action):
         """Accept the option and do nothing."""
 
 
-class _labels:  # noqa: N801 - used as a function; argparse shows its repr in errors
-    """Strip a prefix from a label, or read labels from a file with one on each line."""
+class _Labels(argparse.Action):
+    """Collect labels without their prefix; a word that is no label is a text file with one on each line."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, *, prefix: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.prefix = prefix
 
-    def __call__(self, word: str) -> tuple[str, ...]:
-        words = [word]
-        if "/" in word or word.endswith(".txt"):
-            try:
-                words = Path(word).read_text(encoding="utf-8").split()
-            except OSError as error:
-                raise argparse.ArgumentTypeError(f"{word}: {error.strerror}") from error
-        labels = tuple(w.removeprefix(self.prefix) for w in words)
-        bad = [label for label in labels if not re.fullmatch(r"[A-Za-z0-9+]+", label)]
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, words: Any, _option: Any = None) -> None:
+        """Add to the labels that an earlier use of the option gave."""
+        labels = tuple(label for word in words for label in self._read(word))
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), *labels))
+
+    def _read(self, word: str) -> list[str]:
+        label = word.removeprefix(self.prefix)
+        if LABEL.fullmatch(label):
+            return [label]
+        try:
+            lines = [line.split() for line in Path(word).read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise argparse.ArgumentError(self, f"{word!r} is neither a label nor a text file of labels") from error
+        # The first column, so that a participants.tsv will do; its heading has an underscore, as no label has.
+        labels = [fields[0].removeprefix(self.prefix) for fields in lines if fields and "_" not in fields[0]]
+        bad = [label for label in labels if not LABEL.fullmatch(label)]
         if bad or not labels:
-            raise argparse.ArgumentTypeError(f"{bad[0] if bad else word!r} is no BIDS label")
+            raise argparse.ArgumentError(self, f"{word}: {repr(bad[0]) + ' is no label' if bad else 'no label'}")
         return labels
+
+
+def _default(name: str) -> str:
+    value = getattr(Settings, name)
+    return (
+        ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    )
 
 
 def _contrasts(word: str) -> tuple[str, ...]:
@@ -187,33 +216,50 @@ def _memory(word: str) -> float:
     return float(match[1]) * MEMORY_UNITS[match[2].upper()]
 
 
-def _positive(kind: type) -> Any:
-    def read(word: str) -> Any:
-        try:
-            value = kind(word)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{word!r} is no number") from error
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{word} is not positive")
-        return value
-
-    return read
-
-
 def _levels(words: Sequence[str]) -> tuple[str, ...]:
     unknown = [word for word in words if word not in LEVELS]
     if unknown:
-        raise UnknownLevelError(f"unknown level {unknown[0]}", f"there is {' and '.join(LEVELS)}")
+        raise UnknownLevelError(f"unknown level {unknown[0]}", f"there are {' and '.join(LEVELS)}")
     return tuple(level for level in LEVELS if level in words)
 
 
 def _check(settings: Settings) -> None:
-    """Raise `UsageError` for options that contradict each other."""
+    """Raise an error for values that are out of range, also in a settings file, or that contradict each other."""
+    for name, known in (("network", NETWORKS), ("device", DEVICES)):
+        if getattr(settings, name) not in known:
+            raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
+    for name in POSITIVE:
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{name} = {value} is not positive", "correct it")
+    if not 0 <= settings.seed <= LARGEST_SEED:
+        raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
+    if not settings.source:
+        raise UsageError("there is no source contrast", "give --source T1w")
     if settings.target in settings.source:
         raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
-    if settings.model is not None and settings.crossval:
+    if settings.dry_run and "participant" not in settings.levels:
+        raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
+    _check_model(settings)
+    _check_folders(settings)
+
+
+def _check_model(settings: Settings) -> None:
+    if settings.model is None:
+        return
+    if settings.crossval:
         raise UsageError("--model trains nothing, --crossval asks for training", "give one of them")
-    if settings.output_dir.resolve() == settings.bids_dir.resolve():
+    if not settings.model.exists():
+        raise NoInputError(
+            f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
+        )
+
+
+def _check_folders(settings: Settings) -> None:
+    """Keep the raw dataset read only: BIDS has room for results in its ``derivatives/`` alone."""
+    raw, out = settings.bids_dir.resolve(), settings.output_dir.resolve()
+    if out.is_relative_to(raw) and out.relative_to(raw).parts[:1] != ("derivatives",):
         raise UsageError(
-            f"{settings.output_dir}: output and raw dataset are one folder", "give another output_dir"
+            f"{settings.output_dir}: lies in the raw dataset, which is never written to",
+            f"give {settings.bids_dir / 'derivatives' / 'synthprep'}, or a folder elsewhere",
         )

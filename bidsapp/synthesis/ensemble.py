@@ -14,7 +14,6 @@ from bidsapp.records import IntensityScale
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.pairs import load_volume
-from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.sampling import TrainingVolume
 
 if TYPE_CHECKING:

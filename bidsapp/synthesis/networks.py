@@ -7,6 +7,7 @@ was computed in. Upsampling is trilinear; transposed convolutions leave checkerb
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,7 +63,7 @@ class ResidualUNet(nn.Module):
         super().__init__()
         self.stride = 2 ** (len(channels) - 1)
         self.stem = ConvNorm(inputs, channels[0])
-        finer_coarser = list(zip(channels[:-1], channels[1:], strict=True))
+        finer_coarser = list(pairwise(channels))
         self.down = nn.ModuleList(
             nn.Sequential(ConvNorm(fine, coarse, stride=2), ResidualBlock(coarse))
             for fine, coarse in finer_coarser

@@ -46,6 +46,8 @@ class Volume:
         Voxel indices of the *full* image to RAS mm.
     shape : tuple of int
         Shape of the full image.
+    code : int
+        NIfTI code of its space.
     box : tuple of slice
         Where the cropped arrays lie in it.
     """
@@ -57,6 +59,7 @@ class Volume:
     loss_mask: NDArray[np.bool_] | None
     affine: NDArray[np.float64]
     shape: tuple[int, ...]
+    code: int
     box: tuple[slice, ...]
 
     @property
@@ -105,7 +108,9 @@ def load_volume(pair: Pair, plan: Plan) -> Volume:
     if pair.target is not None:
         target = _read(pair.target, mask_image, box)
         loss_mask = inside if pair.target_mask is None else inside & (_read(pair.target_mask, mask_image, box) > 0)
-    return Volume(pair, np.stack(channels).astype(np.float32), inside, target, loss_mask, affine, mask.shape, box)
+    inputs = np.stack(channels).astype(np.float32)
+    code = int(mask_image.header["sform_code"]) or 1
+    return Volume(pair, inputs, inside, target, loss_mask, affine, mask.shape, code, box)
 
 
 def left_right_axis(affine: NDArray[np.float64]) -> int:
@@ -125,7 +130,7 @@ def depth_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArr
 
 
 def _position_feature(axis: int) -> Callable[[NDArray[np.bool_], NDArray[np.float64]], NDArray[np.float32]]:
-    """Return a function for the world coordinate along `axis`, from the brain's centre, in its standard deviations.
+    """Return a function for the world coordinate along `axis`, from the brain's centre, in standard deviations.
 
     Left and right are told apart by no contrast, so of the left-right coordinate only the magnitude is given:
     a mirrored brain is as good an example as the brain itself.

@@ -41,6 +41,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 WARMUP = 0.3
+BASELINE = "seed-resnet"
 
 
 def make_plan(

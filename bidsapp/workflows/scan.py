@@ -161,8 +161,8 @@ def _stamp(scan: Scan) -> str:
 
 def _describe(contrast: str, reference: str, method: Method) -> str:
     text = (
-        f"The brain was found on the {contrast} with deepbet [@deepbet], and the bias field was estimated inside it "
-        f"by N4 [@n4] at {method.bias_levels} fitting level(s) and divided out of the whole head. "
+        f"The brain was found on the {contrast} with deepbet [@deepbet], and the bias field was estimated inside "
+        f"it by N4 [@n4] at {method.bias_levels} fitting level(s) and divided out of the whole head. "
     )
     if contrast != reference:
         levels = "two coarse levels" if method.sloppy else "four levels"
