@@ -109,6 +109,8 @@ def _folds(report: GroupReport) -> list[dict[str, object]]:
     """List for each fold whose visits it held out, and how many steps each of its networks made."""
     found: dict[object, dict[str, dict[str, object]]] = {}
     for row in report.rows:
+        if row.get("fold") is None:
+            continue  # a bundle from elsewhere, which knows nobody here
         fold = found.setdefault(row.get("fold"), {"visits": {}, "steps": {}})
         fold["visits"][str(row.get("visit"))] = True
         if row.get("steps") is not None:

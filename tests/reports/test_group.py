@@ -115,3 +115,13 @@ def test_text_is_escaped(tmp_path):
     ).read_text(encoding="utf-8")
     assert "<b>" not in page
     assert page.count("&lt;b&gt;&amp;") == 6
+
+
+def test_people_whom_a_bundle_does_not_know_were_held_out_by_no_fold(tmp_path):
+    rows = [{"visit": "sub-01", "fold": None, "model": "unet", "mae": 0.3, "psnr": 20.0, "ssim": 0.8}]
+    page = write_group_report(report(rows=rows, columns=["unet"]), tmp_path / "group.html").read_text(
+        encoding="utf-8"
+    )
+    assert 'id="folds"' not in page
+    assert table_rows(page, "agreement")[2] == ["sub-01", "n/a", "0.300", "20.00", "0.800"]
+    assert table_rows(page, "agreement")[-1][2:] == ["0.300 ± n/a", "20.00 ± n/a", "0.800 ± n/a"]
