@@ -82,8 +82,10 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("bids_dir", nargs="?", type=Path, help="the raw BIDS dataset, never written to")
-    parser.add_argument("output_dir", nargs="?", type=Path, help="where the derivatives are written")
+    # None, because argparse would turn a suppressed default of a positional into a Path of its own.
+    optional = {"default": None, "nargs": "?", "type": Path}
+    parser.add_argument("bids_dir", **optional, help="the raw BIDS dataset, never written to")
+    parser.add_argument("output_dir", **optional, help="where the derivatives are written")
     parser.add_argument("levels", nargs="*", metavar="{participant,group}", help="one level or both")
     parser.add_argument("--version", action="version", version=f"synthprep {__version__}")
     _add_selection(parser.add_argument_group("which images"))

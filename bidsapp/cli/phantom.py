@@ -1,0 +1,74 @@
+"""The command ``synthprep-phantom``: simulate a cohort to try the tool on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bidsapp.errors import AppError, CannotCreateError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONTRASTS = ("T1w", "T2w", "FLAIR")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; return an `ExitCode`."""
+    try:
+        _simulate(_parse(sys.argv[1:] if words is None else words))
+    except AppError as error:
+        sys.stderr.write(f"synthprep-phantom: stopped: {error} [exit {int(error.exit_code)}]\n")
+        return int(error.exit_code)
+    return int(ExitCode.OK)
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="synthprep-phantom", description=__doc__, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
+    parser.add_argument("--participants", type=int, default=6, metavar="N", help="how many (6)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another cohort (0)")
+    parser.add_argument("--resolution", type=float, default=1.0, metavar="MM", help="voxel edge of the T1w (1)")
+    parser.add_argument(
+        "--contrasts", default="T1w,FLAIR", metavar="T1w,FLAIR", help="the last is withheld at times"
+    )
+    given = parser.parse_args(words)
+    given.contrasts = tuple(given.contrasts.split(","))
+    if given.contrasts[0] != "T1w" or len(given.contrasts) < 2 or not set(given.contrasts) <= set(CONTRASTS):
+        raise UsageError(f"--contrasts {','.join(given.contrasts)}", "give T1w first, then T2w, FLAIR or both")
+    if given.participants < 1 or given.seed < 0 or not 0.5 <= given.resolution <= 4:
+        raise UsageError("a number is out of range", "1 or more participants, seed ≥ 0, 0.5 to 4 mm")
+    return given
+
+
+def _simulate(given: argparse.Namespace) -> None:
+    from bidsapp.console import progress_bar
+    from bidsapp.phantom.cohort import plan_visits, simulate_cohort
+
+    folder: Path = given.folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: exists and is not empty", "give a new folder")
+    total = len(plan_visits(given.participants, given.contrasts[-1]))
+    try:
+        with progress_bar("simulating", total=total) as update:
+            visits = simulate_cohort(
+                folder,
+                participants=given.participants,
+                seed=given.seed,
+                resolution=given.resolution,
+                contrasts=given.contrasts,
+                on_visit=update,
+            )
+    except OSError as error:
+        raise CannotCreateError(f"{error.filename or folder}: {error.strerror}", "give another folder") from error
+    lacking = sum(visit.lacks is not None for visit in visits)
+    sys.stderr.write(
+        f"synthprep-phantom: {len(visits)} visits, {lacking} without {given.contrasts[-1]}: {folder}\n"
+    )
