@@ -67,8 +67,9 @@ class RunStatus:
         if self.error is not None:
             return self.error.exit_code
         verdict = self.final.values()
-        failed = [status for status in verdict if status.state == "failed"]
-        if failed and len(failed) == len(verdict) and all(s.exit_code == ExitCode.BAD_DATA for s in failed):
+        tried = [status for status in verdict if status.state != "skipped"]
+        failed = [status for status in tried if status.state == "failed"]
+        if failed and failed == tried and all(status.exit_code == ExitCode.BAD_DATA for status in failed):
             return ExitCode.BAD_DATA
         if failed:
             return ExitCode.VISIT_FAILED

@@ -138,7 +138,10 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
             return
         from bidsapp import participant
 
-        visits += participant.run(settings, selection, grant, log_dir)
+        processed = participant.run(settings, selection, grant, log_dir)
+        visits += processed
+        if processed and all(visit.state == "failed" for visit in processed):
+            return  # the group level could only add that it has nothing to work on
     if "group" in settings.levels and log_dir is not None:
         from bidsapp import group
 

@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import pytest
+
+from bidsapp.cli.parser import build_parser, settings_from
+from bidsapp.errors import ExitCode, NoInputError, UnknownLevelError, UsageError
+from bidsapp.settings import Settings, read_toml
+
+PLACES = ["/data", "/out", "participant"]
+
+
+def test_defaults_are_those_of_the_settings():
+    assert settings_from(PLACES) == Settings(Path("/data"), Path("/out"), ("participant",))
+
+
+def test_both_levels_run_in_their_order_whatever_was_typed():
+    assert settings_from(["/data", "/out", "group", "participant"]).levels == ("participant", "group")
+
+
+def test_options_may_stand_between_positionals():
+    settings = settings_from(["/data", "--source", "T1w", "/out", "-v", "participant", "--sloppy", "group", "-v"])
+    assert settings.levels == ("participant", "group")
+    assert (settings.verbosity, settings.sloppy) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--participant-label", "sub-01", "02", "01"], "participant_label", ("01", "02")),
+        (["--participant_label", "01", "--participant-label", "02"], "participant_label", ("01", "02")),
+        (["--session-id", "ses-A", "B"], "session_label", ("A", "B")),
+        (["--source", "T1w,T2w"], "source", ("T1w", "T2w")),
+        (["--n-cpus", "3"], "nprocs", 3),
+        (["--random-seed", "7"], "seed", 7),
+        (["--no-baseline"], "baseline", False),
+        (["-w", "/work"], "work_dir", Path("/work")),
+        (["--mem", "16G"], "mem_gb", 16.0),
+        (["--mem", "16000"], "mem_gb", 16.0),
+        (["--mem", "1.5GiB"], "mem_gb", 1.5 * 2**30 / 1e9),
+        (["--mem", "500mb"], "mem_gb", 0.5),
+        (["--notrack"], "debug", False),
+    ],
+)
+def test_option(words, name, value):
+    assert getattr(settings_from([*PLACES, *words]), name) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["01\nsub-02\n\n", "participant_id\tage\nsub-01\t30\nsub-02\t40\n"])
+def test_labels_from_a_file(tmp_path, text):
+    file = tmp_path / "labels.tsv"
+    file.write_text(text)
+    assert settings_from([*PLACES, "--participant-label", str(file)]).participant_label == ("01", "02")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["/data"],
+        ["/data", "/out"],
+        [*PLACES, "--unknown"],
+        [*PLACES, "--max-min", "3"],  # no abbreviations
+        [*PLACES, "--output-spaces", "MNI152"],
+        [*PLACES, "--participant-label", "no-such-file"],
+        [*PLACES, "--participant-label"],
+        [*PLACES, "--max-minutes", "0"],
+        [*PLACES, "--max-minutes", "nan"],
+        [*PLACES, "--max-steps", "1.5"],
+        [*PLACES, "--nprocs", "-1"],
+        [*PLACES, "--seed", "-1"],
+        [*PLACES, "--mem", "lots"],
+        [*PLACES, "--mem", "0"],
+        [*PLACES, "--network", "transformer"],
+        [*PLACES, "--device", "abacus"],
+        [*PLACES, "--source", "T1w,T1w"],
+        [*PLACES, "--source", ","],
+        [*PLACES, "--source", "FLAIR", "--target", "FLAIR"],
+        [*PLACES, "--model", "/", "--crossval"],
+        [*PLACES, "--model", "/", "--network", "unet"],
+        ["/data", "/out", "group", "--dry-run"],
+        ["/data", "/data", "participant"],
+        ["/data", "/data/sub-01", "participant"],
+        [*PLACES, "--config-file", "/no/such.toml"],
+    ],
+)
+def test_usage_errors(words):
+    with pytest.raises(UsageError) as raised:
+        settings_from(words)
+    assert raised.value.exit_code == ExitCode.USAGE
+    assert raised.value.hint
+
+
+def test_unknown_level():
+    with pytest.raises(UnknownLevelError) as raised:
+        settings_from(["/data", "/out", "participant", "population"])
+    assert raised.value.exit_code == 17
+    assert "population" in raised.value.message
+
+
+def test_missing_bundle_is_found_before_hours_of_work():
+    with pytest.raises(NoInputError, match="no-such-bundle"):
+        settings_from([*PLACES, "--model", "/no-such-bundle"])
+
+
+def test_output_may_lie_in_the_derivatives_of_the_raw_dataset():
+    settings = settings_from(["/data", "/data/derivatives/synthprep", "participant"])
+    assert settings.output_dir == Path("/data/derivatives/synthprep")
+
+
+def test_settings_file_alone_repeats_a_run(tmp_path):
+    first = settings_from([*PLACES, "--max-steps", "7", "--source", "T1w,T2w", "--no-baseline", "--mem", "2G"])
+    file = tmp_path / "config.toml"
+    file.write_text(first.to_toml())
+    assert settings_from(["--config-file", str(file)]) == first
+
+
+def test_command_line_wins_over_the_settings_file(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text('bids_dir = "/a"\noutput_dir = "/b"\nlevels = ["group"]\nseed = 3\nmax_steps = 5\n')
+    settings = settings_from(["/c", "/d", "participant", "--config-file", str(file), "--seed", "4"])
+    assert (settings.bids_dir, settings.levels) == (Path("/c"), ("participant",))
+    assert (settings.seed, settings.max_steps) == (4, 5)
+
+
+@pytest.mark.parametrize("line", ['network = "transformer"', "seed = -1", 'levels = ["all"]', "max_steps = 0"])
+def test_settings_file_is_checked_like_the_command_line(tmp_path, line):
+    file = tmp_path / "config.toml"
+    file.write_text(line + "\n")
+    words = ["/data", "/out"] if "levels" in line else PLACES
+    with pytest.raises(UsageError):
+        settings_from([*words, "--config-file", str(file)])
+
+
+def test_relative_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = settings_from(["data", "out", "participant", "-w", "work"])
+    assert (settings.bids_dir, settings.work) == (tmp_path / "data", tmp_path / "work")
+
+
+def test_settings_repeat_through_toml_with_every_field_set(tmp_path):
+    settings = settings_from([*PLACES, "--participant-label", "01", "--session-label", "A", "-w", "/w", "-vv"])
+    file = tmp_path / "config.toml"
+    file.write_text(settings.to_toml())
+    assert Settings(**read_toml(file)) == settings
+
+
+def test_every_option_has_a_help_text_and_a_setting():
+    for action in build_parser()._actions:
+        assert action.help
+        assert action.dest in {*Settings.known_names(), "help", "version", "config_file", "notrack"}

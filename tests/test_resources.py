@@ -1,0 +1,103 @@
+import os
+
+import pytest
+
+from bidsapp.resources import granted
+
+NOTHING: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def machine_of_64_cpus_and_256_gib(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 256 * 2**30 // 4096}
+    monkeypatch.setattr(os, "sysconf", values.__getitem__)
+
+
+def write(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+
+
+def test_the_whole_machine_where_nothing_limits(tmp_path):
+    grant = granted(environment=NOTHING, root=tmp_path)
+    assert (grant.cpus, grant.gpus) == (64, 0)
+    assert grant.memory_gb == pytest.approx(256 * 2**30 / 1e9)
+    assert "64 CPUs (processor affinity)" in grant.reasons
+
+
+def test_version_2_control_group_of_a_parent(tmp_path):
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/job/step",
+            "sys/fs/cgroup/job/cpu.max": "250000 100000",
+            "sys/fs/cgroup/job/memory.max": "8000000000",
+            "sys/fs/cgroup/job/step/cpu.max": "max 100000",
+            "sys/fs/cgroup/job/step/memory.max": "max",
+        },
+    )
+    grant = granted(environment=NOTHING, root=tmp_path)
+    assert grant.cpus == 2
+    assert grant.memory_gb == 8.0
+    assert "2 CPUs (control group)" in grant.reasons
+
+
+def test_version_1_control_group_seen_from_inside_a_container(tmp_path):
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n3:freezer:/docker/abc",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "300000",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "6000000000",
+        },
+    )
+    grant = granted(environment=NOTHING, root=tmp_path)
+    assert (grant.cpus, grant.memory_gb) == (3, 6.0)
+
+
+def test_version_1_without_a_limit(tmp_path):
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    )
+    assert granted(environment=NOTHING, root=tmp_path).cpus == 64
+
+
+def test_half_a_cpu_is_one(tmp_path):
+    write(tmp_path, {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "50000 100000"})
+    assert granted(environment=NOTHING, root=tmp_path).cpus == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "cpus", "mebibytes"),
+    [
+        ({"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "8", "SLURM_MEM_PER_NODE": "16000"}, 4, 16000),
+        ({"SLURM_CPUS_ON_NODE": "8", "SLURM_MEM_PER_CPU": "2000"}, 8, 16000),
+        ({"SLURM_MEM_PER_NODE": "0"}, 64, 256 * 1024),
+    ],
+)
+def test_slurm(tmp_path, environment, cpus, mebibytes):
+    grant = granted(environment=environment, root=tmp_path)
+    assert grant.cpus == cpus
+    assert grant.memory_gb == pytest.approx(mebibytes * 2**20 / 1e9)
+
+
+def test_options_win(tmp_path):
+    grant = granted(3, 7.5, environment={"SLURM_CPUS_PER_TASK": "1"}, root=tmp_path)
+    assert (grant.cpus, grant.memory_gb) == (3, 7.5)
+    assert grant.reasons[:2] == ("3 CPUs (--nprocs)", "7.5 GB (--mem)")
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [(None, 2), ("0", 1), ("", 0), ("-1", 0), ("0,1,2", 2)])
+def test_gpus(tmp_path, visible, gpus):
+    write(tmp_path, {"dev/nvidia0": "", "dev/nvidia1": "", "dev/nvidiactl": "", "dev/nvidia-uvm": ""})
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert granted(environment=environment, root=tmp_path).gpus == gpus
