@@ -163,8 +163,8 @@ def _methods(bundle: Bundle) -> str:
     limit = f"{plan.max_steps} steps" if plan.max_steps else f"{plan.minutes:.3g} minutes"
     return (
         f"A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict {plan.target} "
-        f"from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a time, by the mean "
-        f"{loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
+        f"from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a time, by the "
+        f"mean {loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
         f"{plan.learning_rate:g}) for {limit} in each of {bundle.folds} folds, precision {plan.precision}, seed "
         f"{plan.seed}. Folds hold out whole participants. Predictions come from overlapping windows with Gaussian "
         f"weights{averaged}. A participant of the training set was predicted by the network that never saw that "

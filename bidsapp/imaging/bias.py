@@ -7,7 +7,7 @@ import numpy as np
 
 from bidsapp.imaging.itk import import_ants, like, to_ants
 
-SHRUNK_VOXEL_MM = 3.0
+SHRUNK_VOXEL_MM = 4.0
 ITERATIONS = 50
 TOLERANCE = 1e-3
 
@@ -44,8 +44,10 @@ def estimate_bias_field(image: nib.Nifti1Image, mask: nib.Nifti1Image, *, levels
 
 
 def shrink_factor(image: nib.Nifti1Image) -> int:
-    """Return the factor by which N4 may thin the image: to about 3 mm within the slice, never less than 1."""
-    return max(1, min(4, round(SHRUNK_VOXEL_MM / float(np.median(nib.affines.voxel_sizes(image.affine))))))
+    """Return the factor by which N4 may thin the image: to voxels of about (4 mm)³, 1 to 4."""
+    return max(
+        1, min(4, round(SHRUNK_VOXEL_MM / float(np.prod(nib.affines.voxel_sizes(image.affine)) ** (1 / 3))))
+    )
 
 
 def correct_bias(image: nib.Nifti1Image, field: nib.Nifti1Image) -> nib.Nifti1Image:
