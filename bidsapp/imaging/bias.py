@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from bidsapp.imaging.itk import import_ants, like, to_ants
 
@@ -45,9 +46,7 @@ def estimate_bias_field(image: nib.Nifti1Image, mask: nib.Nifti1Image, *, levels
 
 def shrink_factor(image: nib.Nifti1Image) -> int:
     """Return the factor by which N4 may thin the image: to voxels of about (4 mm)³, 1 to 4."""
-    return max(
-        1, min(4, round(SHRUNK_VOXEL_MM / float(np.prod(nib.affines.voxel_sizes(image.affine)) ** (1 / 3))))
-    )
+    return max(1, min(4, round(SHRUNK_VOXEL_MM / float(np.prod(voxel_sizes(image.affine)) ** (1 / 3)))))
 
 
 def correct_bias(image: nib.Nifti1Image, field: nib.Nifti1Image) -> nib.Nifti1Image:

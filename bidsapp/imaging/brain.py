@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.itk import like
@@ -40,7 +41,7 @@ def brain_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # what an empty foreground leads to
         raise DataError(f"no brain was found ({error or type(error).__name__})", advice) from error
     inside = np.asarray(mask.dataobj) > 0
-    volume = float(inside.sum() * np.prod(nib.affines.voxel_sizes(image.affine)) / 1000)
+    volume = float(inside.sum() * np.prod(voxel_sizes(image.affine)) / 1000)
     if volume < MIN_BRAIN_ML:
         raise DataError(f"only {volume:.0f} ml of brain were found", advice)
     return like(inside.astype(np.uint8), image)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
 from scipy import ndimage
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def common_grid(reference: nib.Nifti1Image, spacing: float = 1.0) -> Grid:
     Grid
         The fields of view are concentric; the grid's is larger by less than a voxel.
     """
-    sizes = nib.affines.voxel_sizes(reference.affine)
+    sizes = voxel_sizes(reference.affine)
     shape = np.ceil(np.round(np.array(reference.shape) * sizes / spacing, 6)).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = reference.affine[:3, :3] / sizes * spacing
-    centre = nib.affines.apply_affine(reference.affine, (np.array(reference.shape) - 1) / 2)
+    centre = apply_affine(reference.affine, (np.array(reference.shape) - 1) / 2)
     affine[:3, 3] = centre - affine[:3, :3] @ ((shape - 1) / 2)
     return Grid(affine, (int(shape[0]), int(shape[1]), int(shape[2])), int(reference.header["sform_code"]) or 1)
 
@@ -111,5 +112,5 @@ def _index_map(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | N
 
 def _smoothing(image: nib.Nifti1Image, grid: Grid) -> list[float]:
     """Return the Gaussian's σ along each axis of the image, in its voxels; 0 where voxels are not much finer."""
-    ratios = nib.affines.voxel_sizes(grid.affine).mean() / nib.affines.voxel_sizes(image.affine)
+    ratios = voxel_sizes(grid.affine).mean() / voxel_sizes(image.affine)
     return [float(np.sqrt(ratio**2 - 1) / FWHM) if ratio > 1.5 else 0.0 for ratio in ratios]

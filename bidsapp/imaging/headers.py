@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from bidsapp.errors import DataError
 
@@ -86,7 +89,7 @@ def _open(path: Path) -> nib.Nifti1Image:
         image = nib.load(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the dataset") from error
-    except (OSError, EOFError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
+    except (OSError, EOFError, ImageFileError, HeaderDataError) as error:
         raise DataError(f"{path}: no readable NIfTI image: {error}", LEAVE_OUT) from error
     if not isinstance(image, nib.Nifti1Image):
         raise DataError(f"{path}: a {type(image).__name__}, not NIfTI", "convert it to NIfTI")
@@ -108,7 +111,7 @@ def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[in
         shape = shape[:3]
     if len(shape) < 3 or min(shape) < 2:
         raise DataError(f"{path}: shape {shape} has fewer than three spatial dimensions", LEAVE_OUT)
-    return shape
+    return int(shape[0]), int(shape[1]), int(shape[2])
 
 
 def _affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[NDArray[np.float64], int]:
@@ -127,11 +130,11 @@ def _affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[N
         if apart > FORMS_DIFFER_MM:
             decisions.append(f"qform and sform differ by {apart:.1f} mm: the sform was used.")
         return _orthonormal(path, sform, decisions), int(scode)
-    if sform is None:
+    if qform is not None:
         decisions.append("Only the qform is valid; it was copied to the sform.")
         return _orthonormal(path, qform, decisions), qcode
     decisions.append("Only the sform is valid; it was copied to the qform.")
-    return _orthonormal(path, sform, decisions), int(scode)
+    return _orthonormal(path, np.asarray(sform), decisions), int(scode)
 
 
 def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
@@ -157,7 +160,7 @@ def _orthonormal(path: Path, affine: NDArray[np.float64], decisions: list[str]) 
 
     The image's centre stays where it is only to the size of the repair, which is that of rounding.
     """
-    sizes = nib.affines.voxel_sizes(affine)
+    sizes = voxel_sizes(affine)
     directions = affine[:3, :3] / sizes
     u, _, v = np.linalg.svd(directions)
     off = float(np.abs(u @ v - directions).max())
@@ -172,7 +175,7 @@ def _orthonormal(path: Path, affine: NDArray[np.float64], decisions: list[str]) 
 
 
 def _check_geometry(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> None:
-    sizes = nib.affines.voxel_sizes(affine)
+    sizes = voxel_sizes(affine)
     extent = sizes * shape
     if sizes.max() > MAX_VOXEL_MM:
         raise DataError(

@@ -6,11 +6,13 @@ outside this file and `registration.write_itk` is in nibabel's convention.
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,15 +28,14 @@ DETERMINISTIC_ENVIRONMENT = {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "ANTS_
 def import_ants() -> ModuleType:
     """Import ``ants`` so that its results repeat; it reads the environment once, at its first import."""
     os.environ.update(DETERMINISTIC_ENVIRONMENT)
-    import ants
-
+    ants: ModuleType = importlib.import_module("ants")
     return ants
 
 
 def to_ants(image: nib.Nifti1Image) -> Any:
     """Return a float32 ANTsImage with the geometry of a nibabel image whose directions are orthonormal."""
     affine = LPS @ image.affine
-    spacing = nib.affines.voxel_sizes(affine)
+    spacing = voxel_sizes(affine)
     return import_ants().from_numpy(
         np.asarray(image.dataobj, np.float32),
         origin=affine[:3, 3].tolist(),

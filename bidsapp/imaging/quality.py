@@ -35,8 +35,8 @@ def joint_information(a: nib.Nifti1Image, b: nib.Nifti1Image, mask: nib.Nifti1Im
     samples = [np.asarray(image.dataobj, np.float32)[inside] for image in (a, b)]
     if samples[0].size == 0:
         return 1.0
-    clipped = [np.clip(sample, *np.percentile(sample, (1, 99))) for sample in samples]
-    joint, _, _ = np.histogram2d(*clipped, bins=BINS)
+    x, y = (np.clip(sample, *np.percentile(sample, (1, 99))) for sample in samples)
+    joint, _, _ = np.histogram2d(x, y, bins=BINS)
     p = joint / joint.sum()
     together = _entropy(p.ravel())
     return float((_entropy(p.sum(0)) + _entropy(p.sum(1))) / together) if together > 0 else 1.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.itk import LPS, import_ants, to_ants
@@ -40,7 +41,7 @@ class RigidTransform:
 
     def displacement_mm(self, point: NDArray[np.float64]) -> float:
         """Return how far a point of the fixed space is moved."""
-        return float(np.linalg.norm(nib.affines.apply_affine(self.matrix, point) - point))
+        return float(np.linalg.norm(apply_affine(self.matrix, point) - point))
 
 
 def register_rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, *, sloppy: bool = False) -> RigidTransform:
@@ -69,8 +70,8 @@ def register_rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, *, sloppy: b
 
 def mean_displacement(a: RigidTransform, b: RigidTransform, mask: nib.Nifti1Image) -> float:
     """Return the mean distance, over the voxels of a mask, between where two transforms put them; mm."""
-    points = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0))
-    moved = [nib.affines.apply_affine(t.matrix, points) for t in (a, b)]
+    points = apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0))
+    moved = [apply_affine(t.matrix, points) for t in (a, b)]
     return float(np.linalg.norm(moved[0] - moved[1], axis=1).mean())
 
 

@@ -97,8 +97,9 @@ def draw_bias(
 
 
 def add_noise(image: NDArray[np.float32], white_matter: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Add Rician noise: the magnitude of the signal and two independent normal errors (Gudbjartsson and Patz 1995,
-    doi:10.1002/mrm.1910340618).
+    """Add Rician noise: the magnitude of the signal and two independent normal errors.
+
+    After Gudbjartsson and Patz 1995, doi:10.1002/mrm.1910340618.
 
     Parameters
     ----------

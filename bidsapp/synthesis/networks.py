@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class ConvNorm(nn.Sequential):
-    """A 3×3×3 convolution, batch normalization and, where wanted, a rectifier."""
+    """A 3×3×3 convolution, batch normalization and a rectifier."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, activation: bool = True) -> None:
-        layers: list[nn.Module] = [
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(
             nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm3d(outputs),
-        ]
-        super().__init__(*layers, *([nn.ReLU(inplace=True)] if activation else []))
+            nn.ReLU(inplace=True),
+        )
 
 
 class ResidualBlock(nn.Module):
@@ -34,9 +34,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(ConvNorm(channels, channels), ConvNorm(channels, channels, activation=False))
+        last = nn.BatchNorm3d(channels)
         # Starting as the identity lets the first steps train the shallow path, which matters when steps are few.
-        nn.init.zeros_(self.body[1][1].weight)
+        nn.init.zeros_(last.weight)
+        convolution = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.body = nn.Sequential(ConvNorm(channels, channels), convolution, last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, X, Y, Z)`` to the same shape."""

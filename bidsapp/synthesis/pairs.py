@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.filebasedimages import ImageFileError
 from scipy import ndimage
 
 from bidsapp.errors import DataError
@@ -125,7 +127,7 @@ def mask_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArra
 
 def depth_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the distance to the surface of the brain, in units of 20 mm."""
-    depth = ndimage.distance_transform_edt(mask, sampling=nib.affines.voxel_sizes(affine))
+    depth = ndimage.distance_transform_edt(mask, sampling=voxel_sizes(affine))
     return np.asarray(depth / 20.0, np.float32)
 
 
@@ -158,7 +160,7 @@ FEATURES: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], NDArray[n
 
 def _bounding_box(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> tuple[slice, ...]:
     (tight,) = ndimage.find_objects(mask.astype(np.uint8))
-    margins = [math.ceil(MARGIN_MM / size) for size in nib.affines.voxel_sizes(affine)]
+    margins = [math.ceil(MARGIN_MM / size) for size in voxel_sizes(affine)]
     return tuple(
         slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in zip(tight, margins, mask.shape, strict=True)
     )
@@ -167,7 +169,7 @@ def _bounding_box(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> tuple
 def _open(path: Path) -> nib.Nifti1Image:
     try:
         return nib.Nifti1Image.from_filename(path)
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
+    except (OSError, ImageFileError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error
 
 

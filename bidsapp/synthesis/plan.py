@@ -107,4 +107,5 @@ def plan_from_json(values: dict[str, Any], origin: str) -> Plan:
     if set(values) != names:
         wrong = json.dumps(sorted(set(values) ^ names))
         raise DataError(f"{origin}: not a plan of this version: {wrong}", "use the version that wrote it")
-    return Plan(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    arguments: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return Plan(**arguments)

@@ -109,12 +109,12 @@ class PatchSampler:
         return Batch(inputs, target, mask, tuple(patch[3] for patch in drawn))
 
     def _one(self) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.bool_], int]:
-        volume = self.volumes[self.random.integers(len(self.volumes))]
+        volume = self.volumes[int(self.random.integers(len(self.volumes)))]
         shape = volume.mask.shape[1:]
         centre = np.unravel_index(volume.centres[self.random.integers(len(volume.centres))], shape)
         starts = [
             min(max(int(c) - self.patch // 2, 0), n - self.patch) for c, n in zip(centre, shape, strict=True)
         ]
-        window = tuple(slice(s, s + self.patch) for s in starts)
-        inputs = volume.inputs[(slice(self.channels), *window)]
-        return inputs, volume.target[(0, *window)][None], volume.mask[(0, *window)][None], volume.left_right
+        x, y, z = (slice(s, s + self.patch) for s in starts)
+        inputs = volume.inputs[: self.channels, x, y, z]
+        return inputs, volume.target[:, x, y, z], volume.mask[:, x, y, z], volume.left_right

@@ -63,7 +63,7 @@ def make_fabric(device: str, precision: str | None = None) -> Fabric:
     from lightning_fabric import Fabric
 
     accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Fabric(accelerator=accelerator, devices=1, precision=precision or best_precision(accelerator))  # type: ignore[arg-type]
+    return Fabric(accelerator=accelerator, devices=1, precision=precision or best_precision(accelerator))
 
 
 def best_precision(accelerator: str) -> str:
@@ -121,7 +121,7 @@ def train(
     start = clock()
     network = build_network(plan.network, plan.inputs, plan.channels, plan.seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-    network, optimizer = fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[arg-type]
+    network, optimizer = fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload]
     batches = _Batches(volumes, plan, fabric)
     history: list[Step] = []
     progress = 0.0
