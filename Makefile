@@ -27,9 +27,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: install
-	$(BIN)/synthprep-phantom $(DEMO)/bids --participants $(DEMO_PARTICIPANTS)
-	$(BIN)/synthprep $(DEMO)/bids $(DEMO)/derivatives participant group --max-minutes $(DEMO_MINUTES) --verbose
-	@echo "Reports:" && ls $(DEMO)/derivatives/*.html
+	@mkdir -p $(DEMO)
+	test -d $(DEMO)/bids || { rm -rf $(DEMO)/bids.part && \
+	  $(BIN)/synthprep-phantom $(DEMO)/bids.part --participants $(DEMO_PARTICIPANTS) && \
+	  mv $(DEMO)/bids.part $(DEMO)/bids; }
+	$(BIN)/synthprep $(DEMO)/bids $(DEMO)/derivatives participant group --max-minutes $(DEMO_MINUTES)
 
 # All tests; those marked "slow" run real graphs and trainings.
 test: install
@@ -50,5 +52,6 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(DEMO)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(DEMO)/bids $(DEMO)/bids.part $(DEMO)/derivatives
 	find bidsapp tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
