@@ -15,3 +15,13 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder}: no test data; set SYNTHPREP_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_cohort(tmp_path_factory) -> Path:
+    """Three simulated participants of 2 mm voxels, four visits; two of the visits lack the FLAIR."""
+    from bidsapp.phantom.cohort import simulate_cohort
+
+    folder = tmp_path_factory.mktemp("phantom") / "bids"
+    simulate_cohort(folder, participants=3, resolution=2.0)
+    return folder

@@ -52,7 +52,7 @@ def common_grid(reference: nib.Nifti1Image, spacing: float = 1.0) -> Grid:
         The fields of view are concentric; the grid's is larger by less than a voxel.
     """
     sizes = voxel_sizes(reference.affine)
-    shape = np.ceil(np.round(np.array(reference.shape) * sizes / spacing, 6)).astype(int)
+    shape = np.ceil(np.round(np.array(reference.shape) * sizes / spacing, 3)).astype(int)  # headers hold 7 digits
     affine = np.eye(4)
     affine[:3, :3] = reference.affine[:3, :3] / sizes * spacing
     centre = apply_affine(reference.affine, (np.array(reference.shape) - 1) / 2)

@@ -1,0 +1,52 @@
+"""Brain mask and bias field against known truth."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.errors import DataError
+from bidsapp.imaging.bias import correct_bias, estimate_bias_field, shrink_factor
+from bidsapp.imaging.brain import brain_mask
+from bidsapp.imaging.headers import check_image
+from bidsapp.imaging.quality import mask_overlap
+from bidsapp.phantom.truth import read_truth
+
+
+def test_shrink_factor_follows_the_voxels():
+    def image(size):
+        return nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.diag([*size, 1]))
+
+    assert [shrink_factor(image(s)) for s in ((1, 1, 1), (0.9, 0.9, 3), (2, 2, 2), (6, 6, 6))] == [4, 3, 2, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contrast", ["T1w", "FLAIR"])
+def test_phantom(phantom_cohort, contrast):
+    truth = read_truth(phantom_cohort, "sub-01_ses-1", contrast)
+    image = check_image(phantom_cohort / f"sub-01/ses-1/anat/sub-01_ses-1_{contrast}.nii.gz").image
+    mask = brain_mask(image)
+    assert mask_overlap(mask, truth.brain) >= 0.95
+    field = estimate_bias_field(image, mask)
+    inside = np.asarray(truth.brain.dataobj) > 0
+    logs = [np.log(f.get_fdata()[inside]) for f in (field, truth.bias)]
+    assert np.corrcoef(*logs)[0, 1] >= 0.9
+    in_mask = np.asarray(mask.dataobj) > 0
+    assert np.log(field.get_fdata()[in_mask]).mean() == pytest.approx(0, abs=1e-3)
+    corrected = correct_bias(image, field).get_fdata()
+    assert np.allclose(corrected * field.get_fdata(), image.get_fdata(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("visit", ["sub-04_ses-1", "sub-12_ses-1"])
+def test_real_brain(test_data, visit):
+    subject, session = visit.split("_")
+    image = check_image(test_data / f"openms/{subject}/{session}/anat/{visit}_T1w.nii.gz").image
+    (truth,) = (test_data / "truth/openms").rglob(f"{visit}*T1w*mask.nii.gz")
+    assert mask_overlap(brain_mask(image), nib.load(truth)) >= 0.94
+
+
+@pytest.mark.slow
+def test_no_brain_is_an_error():
+    noise = np.random.default_rng(0).normal(size=(60, 60, 60)).astype(np.float32)
+    with pytest.raises(DataError, match="brain"):
+        brain_mask(nib.Nifti1Image(noise, np.diag([3.0, 3, 3, 1])))

@@ -1,0 +1,90 @@
+"""Grids and the one interpolation, in millimetres."""
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine
+
+from bidsapp.imaging.grid import common_grid, resample, resample_mask
+from bidsapp.imaging.registration import RigidTransform
+
+
+def image_of(data, affine):
+    image = nib.Nifti1Image(np.asarray(data, np.float32), affine)
+    image.set_sform(affine, 1)
+    return image
+
+
+def test_grid_keeps_directions_and_centre_and_covers_the_field_of_view(oblique):
+    grid = common_grid(oblique, 1.0)
+    assert grid.shape == (120, 120, 120)
+    assert np.allclose(grid.affine[:3, :3], oblique.affine[:3, :3] / 3)
+    centres = [
+        apply_affine(a, (np.array(s) - 1) / 2)
+        for a, s in ((grid.affine, grid.shape), (oblique.affine, oblique.shape))
+    ]
+    assert np.allclose(*centres, atol=1e-9)
+
+
+def test_resampling_to_the_same_grid_changes_nothing(oblique):
+    grid = common_grid(oblique, 3.0)
+    assert np.abs(resample(oblique, grid).get_fdata() - oblique.get_fdata()).max() < 1e-3
+
+
+def test_spline_reproduces_a_smooth_image_between_voxels(oblique):
+    def truth(points):
+        x, y, z = points
+        return 500 + 100 * np.sin(x / 6) * np.cos(y / 7) + 50 * np.sin(z / 5)
+
+    grid = common_grid(oblique, 1.0)
+    indices = np.indices(grid.shape).reshape(3, -1)
+    native = np.linalg.inv(oblique.affine) @ grid.affine
+    points = native[:3, :3] @ indices + native[:3, 3:]
+    inner = ((points > 4) & (points < 35)).all(0)
+    error = resample(oblique, grid).get_fdata().reshape(-1) - truth(points)
+    assert np.abs(error[inner]).max() < 0.3  # of an amplitude of 150
+
+
+def test_range_is_kept_and_outside_is_zero():
+    data = np.zeros((30, 30, 30), np.float32)
+    data[10:20] = 1000.0
+    data += 5
+    image = image_of(data, np.diag([3.0, 3, 3, 1]))
+    grid = common_grid(image, 1.0)
+    away = np.eye(4)
+    away[0, 3] = 60.0
+    moved = resample(image, grid, RigidTransform(away)).get_fdata()
+    assert set(np.unique(moved[-55:])) == {0.0}
+    kept = resample(image, grid).get_fdata()
+    assert kept.min() >= 5.0
+    assert kept.max() <= 1005.0
+
+
+def test_transform_moves_points_of_the_grid_to_points_of_the_image():
+    data = np.zeros((40, 40, 40), np.float32)
+    data[25, 20, 20] = 1000.0
+    image = image_of(data, np.diag([2.0, 2, 2, 1]))
+    grid = common_grid(image, 2.0)
+    shift = np.eye(4)
+    shift[:3, 3] = (10.0, 0.0, 0.0)
+    found = resample(image, grid, RigidTransform(shift)).get_fdata()
+    assert np.unravel_index(found.argmax(), found.shape) == (20, 20, 20)
+
+
+def test_fine_voxels_are_averaged_against_aliasing():
+    stripes = np.zeros((200, 60, 60), np.float32)
+    stripes[::2] = 100.0  # a period of 1 mm, which a 1 mm grid cannot carry
+    image = image_of(stripes, np.diag([0.5, 2, 2, 1]))
+    values = resample(image, common_grid(image, 1.0)).get_fdata()[20:-20]
+    assert values.min() > 40
+    assert values.max() < 60
+
+
+def test_mask_keeps_its_volume(oblique):
+    mask = nib.Nifti1Image(np.zeros(oblique.shape, np.uint8), oblique.affine)
+    mask.set_sform(oblique.affine, 1)
+    data = np.zeros(oblique.shape, np.uint8)
+    data[10:30, 10:30, 10:30] = 1
+    mask = nib.Nifti1Image(data, oblique.affine)
+    moved = resample_mask(mask, common_grid(oblique, 1.0))
+    assert moved.get_data_dtype() == np.uint8
+    assert abs(np.asarray(moved.dataobj).sum() / (20 * 3) ** 3 - 1) < 0.02
