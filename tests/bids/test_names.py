@@ -1,0 +1,44 @@
+"""Every output path."""
+
+import pytest
+
+from bidsapp.bids import names
+from bidsapp.records import Scan, Visit
+
+T1W = Scan("t1", "T1w", {"acq": "mprage", "run": "2"})
+FLAIR = Scan("flair", "FLAIR", {"acq": "sag"})
+T2W = Scan("t2", "T2w", {"acq": "sag", "run": "2"})
+VISIT = Visit("01", "A", (T1W, FLAIR, T2W))
+STEM = "sub-01/ses-A/anat/sub-01_ses-A"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (names.preproc(VISIT, T1W, "T1w"), f"{STEM}_acq-mprage_run-2_desc-preproc_T1w.nii.gz"),
+        (names.preproc(VISIT, FLAIR, "T1w"), f"{STEM}_acq-sag_space-T1w_desc-preproc_FLAIR.nii.gz"),
+        (names.normalized(VISIT, FLAIR, "T1w"), f"{STEM}_acq-sag_space-T1w_desc-normalized_FLAIR.nii.gz"),
+        (names.brain_mask(VISIT, T1W, "T1w"), f"{STEM}_acq-mprage_run-2_desc-brain_mask.nii.gz"),
+        (names.brain_mask(VISIT, FLAIR, "T1w"), f"{STEM}_acq-sag_space-T1w_desc-brainFLAIR_mask.nii.gz"),
+        (names.transform(VISIT, FLAIR, "T1w"), f"{STEM}_acq-sag_from-FLAIR_to-T1w_mode-image_xfm.txt"),
+        (names.synth(VISIT, [T1W], "FLAIR"), f"{STEM}_acq-mprage_run-2_desc-synth_FLAIR.nii.gz"),
+        (names.synth(VISIT, [T1W, T2W], "FLAIR"), f"{STEM}_run-2_desc-synth_FLAIR.nii.gz"),
+        (names.scans_table(VISIT), "sub-01/ses-A/sub-01_ses-A_scans.tsv"),
+        (names.report(VISIT), "sub-01_ses-A.html"),
+        (names.bundle(("T1w", "T2w"), "FLAIR", "unet"), "models/T1w+T2w-to-FLAIR_unet"),
+    ],
+)
+def test_path(path, expected):
+    assert path == expected
+
+
+def test_sidecars_stand_beside_images_and_transforms():
+    assert names.sidecar("a/b_T1w.nii.gz") == "a/b_T1w.json"
+    assert names.sidecar("a/b_xfm.txt") == "a/b_xfm.json"
+    with pytest.raises(ValueError, match=r"\.tsv"):
+        names.sidecar("a.tsv")
+
+
+def test_an_entity_without_a_place_is_an_error():
+    with pytest.raises(ValueError, match="echo"):
+        names.preproc(VISIT, Scan("x", "T1w", {"echo": "1"}), "T1w")

@@ -1,0 +1,95 @@
+"""Which images a run works on."""
+
+import json
+import logging
+
+import pytest
+
+from bidsapp.bids.select import select
+from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
+
+
+def labels(selection):
+    return [visit.label for visit in selection.visits]
+
+
+def test_visits_with_the_reference_and_the_others_by_name_and_reason(dataset):
+    selection = select(dataset())
+    assert labels(selection) == ["sub-01_ses-1", "sub-01_ses-2", "sub-10_ses-1"]
+    (skip,) = selection.skipped
+    assert (skip.visit, skip.reason) == ("sub-02_ses-1", "no T1w (it has FLAIR)")
+
+
+def test_first_in_bids_order_is_used_and_the_others_are_named(dataset, caplog):
+    with caplog.at_level(logging.WARNING):
+        first, second, _ = select(dataset()).visits
+    assert first.scan("FLAIR").entities == {"acq": "a"}
+    assert second.scan("T1w").entities == {"run": "1"}
+    assert "sub-01_ses-1_acq-b_FLAIR.nii.gz" in caplog.text
+
+
+def test_filter_file_decides(dataset, tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"flair": {"acquisition": "b"}, "t1w": {"session": "1"}}))
+    selection = select(dataset(bids_filter_file=path))
+    assert labels(selection) == ["sub-01_ses-1", "sub-10_ses-1"]
+    assert selection.visits[0].scan("FLAIR").entities == {"acq": "b"}
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ('{"dwi": {}}', "unknown contrast dwi"),
+        ('{"T1w": {"colour": "red"}}', "unknown entity colour"),
+        ("[1]", "objects"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_filter_file_that_cannot_be_used(dataset, tmp_path, content, word):
+    path = tmp_path / "filter.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=word):
+        select(dataset(bids_filter_file=path))
+
+
+def test_labels_restrict_the_run(dataset):
+    assert labels(select(dataset(participant_label=("01",), session_label=("2",)))) == ["sub-01_ses-2"]
+
+
+def test_an_unknown_label_names_its_neighbours(dataset):
+    with pytest.raises(NothingSelectedError, match=r"no participant 11 .*for example 1?0"):
+        select(dataset(participant_label=("11",)))
+
+
+def test_a_session_that_nobody_has_selects_nothing(dataset):
+    with pytest.raises(NothingSelectedError, match="session-label"):
+        select(dataset(session_label=("9",)))
+
+
+def test_a_folder_that_is_no_dataset(dataset, tmp_path):
+    (tmp_path / "raw/dataset_description.json").unlink()
+    with pytest.raises(InvalidBidsError, match=r"dataset_description\.json"):
+        select(dataset())
+    assert len(select(dataset(skip_bids_validation=True)).visits) == 3
+
+
+def test_a_dataset_without_participants(dataset, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(NoInputError, match="no sub-"):
+        select(dataset(bids_dir=empty, skip_bids_validation=True))
+    with pytest.raises(NoInputError, match="no such folder"):
+        select(dataset(bids_dir=tmp_path / "nowhere"))
+
+
+def test_dangling_links_are_selected_so_that_the_header_check_names_them(dataset, tmp_path):
+    link = tmp_path / "raw/sub-10/ses-1/anat/sub-10_ses-1_FLAIR.nii.gz"
+    link.symlink_to(tmp_path / "annex")
+    assert select(dataset()).visits[-1].scan("FLAIR").path == link
+
+
+def test_real_dataset(test_data, dataset):
+    selection = select(dataset(bids_dir=test_data / "openms"))
+    assert len(selection.visits) == 6
+    assert [visit.label for visit in selection.visits if "FLAIR" not in visit.contrasts] == ["sub-12_ses-2"]
+    assert [skip.visit for skip in selection.skipped] == ["sub-09_ses-2"]
