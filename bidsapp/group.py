@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 # Of the minutes given to the whole group level; the rest is for predicting and measuring.
 TRAINING_SHARE = 0.6
 SLOPPY_STEPS = 20
+SLOPPY_PATCH = 24
 
 
 def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
@@ -148,6 +149,7 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             max_steps=steps,
             precision=str(fabric._precision.precision),
             seed=settings.seed,
+            patch=SLOPPY_PATCH if settings.sloppy else None,
         )
 
     return plan(settings.network), plan(BASELINE) if baseline else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from bidsapp.records import Plan
     from bidsapp.synthesis.pairs import Volume
 
-WINDOW = 96
+WINDOW = 144
 OVERLAP = 0.25
 
 
@@ -37,7 +38,7 @@ def predict(
     fabric : Fabric
         Device and precision.
     window : int
-        Edge of the sliding window, voxels. The result depends on it by rounding and borders only.
+        Longest edge of the sliding window, voxels. The result depends on it by rounding and borders only.
 
     Returns
     -------
@@ -67,11 +68,20 @@ def _forward(network: nn.Module, left_right: int, plan: Plan, fabric: Fabric) ->
     return forward
 
 
+def window_edge(length: int, longest: int) -> int:
+    """Return the edge of the fewest windows of at most `longest` that overlap by a quarter and fill an axis."""
+    windows = 1
+    while (edge := math.ceil(length / (1 + (windows - 1) * (1 - OVERLAP)))) > longest:
+        windows += 1
+    return edge
+
+
 def _slide(forward: Callable[[Tensor], Tensor], inputs: Tensor, window: int) -> NDArray[np.float32]:
     from monai.inferers import sliding_window_inference
 
+    edges = [window_edge(length, window) for length in inputs.shape[2:]]
     with torch.inference_mode():
         result: Tensor = sliding_window_inference(
-            inputs, (window,) * 3, 1, forward, overlap=OVERLAP, mode="gaussian", device="cpu", sw_device="cpu"
+            inputs, edges, 1, forward, overlap=OVERLAP, mode="gaussian", device="cpu", sw_device="cpu"
         )
     return np.asarray(result[0, 0].numpy(), np.float32)

@@ -53,6 +53,7 @@ def make_plan(
     max_steps: int | None,
     precision: str,
     seed: int,
+    patch: int | None = None,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -72,11 +73,14 @@ def make_plan(
         As Lightning Fabric names it.
     seed : int
         Seed of every random number.
+    patch : int or None
+        Edge of the training patch, voxels, where it shall not be the recipe's.
 
     Returns
     -------
     Plan
     """
+    recipe = RECIPES[network] if patch is None else {**RECIPES[network], "patch": patch}
     return Plan(
         sources=tuple(sources),
         target=target,
@@ -86,7 +90,7 @@ def make_plan(
         minutes=minutes,
         max_steps=max_steps,
         seed=seed,
-        **RECIPES[network],
+        **recipe,
     )
 
 

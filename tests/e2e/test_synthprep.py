@@ -1,0 +1,123 @@
+"""The command line on a simulated cohort, coarse and quick: what comes out, and what a second run costs."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SYNTH = "sub-03/ses-2/anat/sub-03_ses-2_desc-synth_FLAIR"
+
+
+def synthprep(*words):
+    command = [sys.executable, "-m", "bidsapp", *map(str, words), "--sloppy", "--max-steps", "4", "--nprocs", "1"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def images(out):
+    files = [*out.glob("sub-*/**/*.nii.gz"), *out.glob("sub-*/**/*_xfm.txt"), *out.glob("models/*/*.safetensors")]
+    return {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in files}
+
+
+@pytest.fixture(scope="module")
+def run(phantom_cohort, tmp_path_factory):
+    """Both levels, once."""
+    out = tmp_path_factory.mktemp("e2e") / "out"
+    return out, synthprep(phantom_cohort, out, "participant", "group")
+
+
+def test_everything_is_there(run):
+    out, result = run
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == "synthprep: 4 done [exit 0]"
+    assert len(list(out.glob("sub-*/ses-*/anat/*_desc-synth_FLAIR.nii.gz"))) == 4
+    assert len(list(out.glob("sub-*/ses-*/anat/*_space-T1w_desc-normalized_FLAIR.nii.gz"))) == 2
+    assert (out / "group.html").is_file()
+    assert "sub-01_ses-1" in result.stdout
+
+
+def test_the_validator_finds_no_error(run):
+    out, _ = run
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    result = subprocess.run([validator, out, "--format", "json"], capture_output=True, text=True, check=False)
+    issues = json.loads(result.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+
+
+def test_sidecar_of_the_synthesized_image(run):
+    out, _ = run
+    sidecar = json.loads((out / f"{SYNTH}.json").read_text())
+    assert sidecar["Synthetic"] is True
+    assert sidecar["InTrainingSet"] is False  # sub-03 never had a FLAIR
+    assert len(sidecar["Model"]["SHA256"]) == 64
+    assert all((out / source.removeprefix("bids::")).is_file() for source in sidecar["Sources"])
+    assert sidecar["IntensityScale"]["Scale"] > 0
+    assert sidecar["Description"].startswith("SLOPPY")
+    other = json.loads((out / "sub-01/ses-1/anat/sub-01_ses-1_desc-synth_FLAIR.json").read_text())
+    assert other["InTrainingSet"] is True
+    splits = (out / other["Model"]["URI"].removeprefix("bids::") / "splits.tsv").read_text()
+    assert f"sub-01_ses-1\tsub-01\t{other['Fold']}\ttrue" in splits
+
+
+def test_registration_undoes_the_motion_of_the_simulation(run, phantom_cohort):
+    from bidsapp.imaging.registration import RigidTransform, mean_displacement, read_itk
+    from bidsapp.phantom.truth import read_truth
+
+    out, _ = run
+    found = read_itk(out / "sub-01/ses-1/anat/sub-01_ses-1_from-FLAIR_to-T1w_mode-image_xfm.txt")
+    truth = read_truth(phantom_cohort, "sub-01_ses-1", "FLAIR")
+    brain = read_truth(phantom_cohort, "sub-01_ses-1", "T1w").brain
+    assert mean_displacement(found, RigidTransform(truth.motion), brain) < 1.5  # two coarse levels only
+
+
+def test_a_second_run_computes_nothing(run, phantom_cohort):
+    out, _ = run
+    before = images(out)
+    result = synthprep(phantom_cohort, out, "participant", "group")
+    assert result.returncode == 0, result.stderr
+    assert images(out) == before
+    logs = sorted(out.glob("logs/*/synthprep.log"))
+    assert "Cached" in logs[-1].read_text()
+    assert "[Node] Executing" not in logs[-1].read_text()
+
+
+def test_a_deleted_output_is_written_again(run, phantom_cohort):
+    out, _ = run
+    lost = out / "sub-01/ses-1/anat/sub-01_ses-1_desc-preproc_T1w.nii.gz"
+    content = hashlib.sha256(lost.read_bytes()).hexdigest()
+    lost.unlink()
+    assert synthprep(phantom_cohort, out, "participant", "--participant-label", "01").returncode == 0
+    assert hashlib.sha256(lost.read_bytes()).hexdigest() == content
+
+
+def test_a_bundle_gives_a_dataset_without_targets_the_same_voxels(run, phantom_cohort, tmp_path):
+    out, _ = run
+    raw = shutil.copytree(phantom_cohort, tmp_path / "raw", ignore=shutil.ignore_patterns("*FLAIR*", "sourcedata"))
+    (model,) = (out / "models").glob("*/bundle.json")
+    result = synthprep(raw, tmp_path / "out", "participant", "group", "--model", model.parent)
+    assert result.returncode == 0, result.stderr
+    for name in (SYNTH, "sub-01/ses-1/anat/sub-01_ses-1_desc-synth_FLAIR"):
+        ours, theirs = (
+            np.asarray(nib.load(folder / f"{name}.nii.gz").dataobj) for folder in (out, tmp_path / "out")
+        )
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_broken_scan_costs_only_itself(phantom_cohort, tmp_path):
+    raw = shutil.copytree(
+        phantom_cohort, tmp_path / "raw", ignore=shutil.ignore_patterns("sub-02", "sub-03", "sourcedata")
+    )
+    broken = raw / "sub-01/ses-1/anat/sub-01_ses-1_FLAIR.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    result = synthprep(raw, tmp_path / "out", "participant")
+    assert result.returncode == 65  # the only visit, and its data
+    assert str(broken) in result.stderr
+    assert (tmp_path / "out/sub-01/ses-1/anat/sub-01_ses-1_desc-normalized_T1w.nii.gz").is_file()
+    assert str(broken) in (tmp_path / "out/sub-01_ses-1.html").read_text()

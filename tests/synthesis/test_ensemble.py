@@ -1,0 +1,101 @@
+"""Folds, cross-fitting and the bundle."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bidsapp.errors import DataError, NoInputError
+from bidsapp.synthesis.bundle import read_bundle
+from bidsapp.synthesis.ensemble import cohort_scale, find_bundle, train_bundle, training_key
+from bidsapp.synthesis.folds import make_folds
+from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
+from bidsapp.synthesis.training import make_fabric
+
+
+def test_every_participant_is_held_out_once(pairs):
+    many = [dataclasses.replace(pairs[0], visit=f"v{n}", participant=f"sub-{n % 7}") for n in range(14)]
+    folds = make_folds(many, leave_one_out=False, seed=0)
+    assert len(folds) == 5
+    assert sorted(p for fold in folds for p in fold.held_out) == sorted({pair.participant for pair in many})
+    assert len(make_folds(many, leave_one_out=True, seed=0)) == 7
+
+
+def test_one_participant_cannot_be_split(pairs):
+    with pytest.raises(NoInputError, match="1 participant"):
+        make_folds([pairs[0], pairs[3]], leave_one_out=False, seed=0)
+
+
+def test_plan_round_trip(plan):
+    assert plan_from_json(plan_to_json(plan), "x") == plan
+    with pytest.raises(DataError, match=r"x\.json"):
+        plan_from_json({"network": "unet"}, "x.json")
+
+
+def test_target_scale_is_the_cohorts_median(pairs):
+    scale = cohort_scale(pairs[:3])
+    assert (scale.offset, scale.scale) == (102.0, 20.0)
+
+
+@pytest.fixture
+def bundle(pairs, plan, tmp_path):
+    plan = dataclasses.replace(plan, max_steps=2)
+    baseline = make_plan(
+        "seed-resnet", ("T1w",), "FLAIR", minutes=5, max_steps=1, precision="32-true", seed=0, patch=16
+    )
+    return train_bundle(
+        tmp_path / "models/x",
+        pairs,
+        make_folds(pairs, leave_one_out=True, seed=0),
+        plan,
+        baseline,
+        key="k",
+        version="1",
+        cache=tmp_path / "cache",
+        fabric=make_fabric("cpu", "32-true"),
+        on_step=lambda fold, plan, step: None,
+    )
+
+
+def test_bundle(bundle, pairs, tmp_path):
+    again = read_bundle(bundle.path)
+    assert again == bundle
+    assert bundle.folds == 3
+    assert {split.visit for split in bundle.splits} == {pair.visit for pair in pairs[:3]}
+    metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
+    assert len(metrics) == 1 + 3 * 2  # a floor and a network for each held-out visit
+    assert not (tmp_path / "cache").exists()
+    assert find_bundle(bundle.path, "k") == bundle
+    assert find_bundle(bundle.path, "other") is None
+
+    for pair in pairs[:3]:  # who was in the training set is told by the voxels, not by the label
+        fold = bundle.fold_of([dataclasses.replace(pair, participant="sub-99")])
+        held_out = next(split for split in bundle.splits if split.visit == pair.visit)
+        assert fold == held_out.fold
+    assert bundle.fold_of([dataclasses.replace(pairs[0], fingerprint="new")]) is None
+    weights = [bundle.network(fold).state_dict() for fold in range(3)]
+    assert not torch.equal(weights[0]["head.weight"], weights[1]["head.weight"])
+
+
+def test_a_changed_file_is_noticed(bundle):
+    path = bundle.path / "fold-1.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match=r"fold-1\.safetensors"):
+        read_bundle(bundle.path)
+    assert find_bundle(bundle.path, "k") is None
+
+
+def test_key_follows_images_and_request(pairs):
+    key = training_key(pairs, {"seed": 0})
+    assert training_key(pairs[::-1], {"seed": 0}) == key
+    assert training_key(pairs, {"seed": 1}) != key
+    image = pairs[0].target.read_bytes()
+    pairs[0].target.write_bytes(image[:-1] + b"x")
+    assert training_key(pairs, {"seed": 0}) != key
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_no_bundle_is_an_error_that_names_the_file(tmp_path, content):
+    (tmp_path / "bundle.json").write_text(content)
+    with pytest.raises(DataError, match=r"bundle\.json"):
+        read_bundle(tmp_path)

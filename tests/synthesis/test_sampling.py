@@ -1,0 +1,52 @@
+"""Patches and their variation."""
+
+import numpy as np
+import pytest
+import torch
+
+from bidsapp.synthesis.augmentation import augment, vary_intensity
+from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.sampling import PatchSampler, TrainingVolume
+
+
+@pytest.fixture
+def stored(pairs, plan, tmp_path):
+    return [TrainingVolume.store(load_volume(p, plan), tmp_path / p.visit, 16) for p in pairs[:2]]
+
+
+def test_patches_repeat_with_the_seed_and_contain_brain(stored, plan):
+    a, b, c = (PatchSampler(stored, plan.inputs, 16, seed).draw(6) for seed in (1, 1, 2))
+    assert torch.equal(a.inputs, b.inputs)
+    assert not torch.equal(a.inputs, c.inputs)
+    assert a.inputs.shape == (6, plan.inputs, 16, 16, 16)
+    assert a.target.shape == a.mask.shape == (6, 1, 16, 16, 16)
+    assert a.mask.sum((1, 2, 3, 4)).min() > 0
+
+
+def test_a_volume_smaller_than_the_patch_is_padded(pairs, plan, tmp_path):
+    volume = TrainingVolume.store(load_volume(pairs[0], plan), tmp_path / "v", 40)
+    assert min(volume.mask.shape[1:]) == 40
+    assert volume.mask.sum() == 20 * 22 * 20
+
+
+def test_source_and_target_stay_together_when_mirrored(stored, plan):
+    batch = PatchSampler(stored, plan.inputs, 16, 0).draw(12)
+    generator = torch.Generator().manual_seed(3)
+    varied = augment(batch, 1, generator)
+    flipped = [not torch.equal(v, b) for v, b in zip(varied.target, batch.target, strict=True)]
+    assert any(flipped)
+    assert not all(flipped)
+    for n, mirrored in enumerate(flipped):
+        if mirrored:
+            assert torch.equal(varied.target[n], batch.target[n].flip(1))
+            assert torch.equal(varied.inputs[n, 1:], batch.inputs[n, 1:].flip(1))
+
+
+def test_background_stays_zero_and_brain_changes_little():
+    sources = torch.zeros(2, 1, 12, 12, 12)
+    sources[:, :, 2:10] = 5 + torch.randn(2, 1, 8, 12, 12, generator=torch.Generator().manual_seed(0))
+    varied = vary_intensity(sources, torch.Generator().manual_seed(1))
+    assert varied[sources == 0].abs().max() == 0
+    change = (varied - sources)[sources != 0]
+    assert 0.01 < change.std() < 0.6
+    assert not np.isnan(varied.numpy()).any()

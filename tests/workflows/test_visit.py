@@ -1,0 +1,63 @@
+"""The graph: what it consists of, what it declares, what it says of itself."""
+
+from pathlib import Path
+
+import pytest
+
+from bidsapp.records import Scan, Visit
+from bidsapp.settings import Settings
+from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_folder
+
+
+@pytest.fixture
+def visit(tmp_path):
+    anat = tmp_path / "raw/sub-01/ses-A/anat"
+    scans = tuple(Scan(anat / f"sub-01_ses-A_{c}.nii.gz", c) for c in ("T1w", "FLAIR"))
+    return Visit("01", "A", scans)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def settings(**changes):
+        return Settings(tmp_path / "raw", tmp_path / "out", ("participant",), **changes)
+
+    return settings
+
+
+def test_every_node_declares_threads_and_memory(settings, visit):
+    workflow = init_visit_wf(settings(), visit)
+    nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
+    working = [node for node in nodes if node.name not in {"inputnode", "outputnode"}]
+    assert len(working) == 8 + 9  # the FLAIR is registered, too
+    assert {node.n_procs for node in working} == {1}
+    assert all(0.1 < node.mem_gb < 3 for node in working)
+
+
+def test_only_what_is_not_the_reference_is_registered(settings, visit):
+    names = init_visit_wf(settings(), visit).list_node_names()
+    assert [name for name in names if name.endswith("register")] == ["FLAIR_wf.register"]
+
+
+def test_an_image_is_interpolated_once(settings, visit):
+    names = init_visit_wf(settings(), visit).list_node_names()
+    assert sorted(name for name in names if "resample" in name) == ["FLAIR_wf.resample", "T1w_wf.resample"]
+
+
+@pytest.mark.parametrize(
+    ("sloppy", "words"),
+    [
+        (False, ["1 mm isotropic", "4 fitting", "four levels"]),
+        (True, ["3 mm isotropic", "1 fitting", "two coarse"]),
+    ],
+)
+def test_methods_say_what_was_really_used(settings, visit, sloppy, words):
+    text = init_visit_wf(settings(sloppy=sloppy), visit).visit_desc()
+    assert all(word in text for word in words)
+    assert text.count("registered to the T1w rigidly") == 1
+
+
+def test_visits_have_their_own_folders(settings, visit):
+    other = Visit("02", None, (Scan(Path("/x/sub-02_T1w.nii.gz"), "T1w"),))
+    workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other])
+    assert {name.split(".")[0] for name in workflow.list_node_names()} == {"sub_01_ses_A", "sub_02"}
+    assert sink_folder(other, other.scans[0]) == "participant/sub_02/T1w_wf/sink"
