@@ -5,8 +5,8 @@ VENV ?= .venv
 TORCH_INDEX ?=
 # Folder of the demo, its simulated participants, and minutes that the group level may train and predict.
 DEMO ?= demo
-DEMO_PARTICIPANTS ?= 6
-DEMO_MINUTES ?= 3
+DEMO_PARTICIPANTS ?= 4
+DEMO_MINUTES ?= 2.5
 # Test processes at a time; each needs about 3 GB.
 TEST_JOBS ?= 2
 
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	@mkdir -p $(DEMO)
 	test -d $(DEMO)/bids || { rm -rf $(DEMO)/bids.part && \
-	  $(BIN)/synthprep-phantom $(DEMO)/bids.part --participants $(DEMO_PARTICIPANTS) && \
+	  $(BIN)/synthprep-phantom $(DEMO)/bids.part --participants $(DEMO_PARTICIPANTS) --resolution 1.5 && \
 	  mv $(DEMO)/bids.part $(DEMO)/bids; }
 	$(BIN)/synthprep $(DEMO)/bids $(DEMO)/derivatives participant group --max-minutes $(DEMO_MINUTES)
 

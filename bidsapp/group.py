@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle
     from bidsapp.synthesis.bundle import read_bundle
     from bidsapp.synthesis.ensemble import find_bundle, train_bundle, training_key
     from bidsapp.synthesis.folds import make_folds
+    from bidsapp.synthesis.plan import plan_to_json
 
     if settings.model is not None:
         return _matching(read_bundle(settings.model), settings)
@@ -99,6 +101,7 @@ def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle
     folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed)
     plan, baseline = _plans(settings, len(folds), fabric)
     log.info("training %d folds of %s%s", len(folds), plan.network, f" and {baseline.network}" if baseline else "")
+    log.info("plan: %s", json.dumps(plan_to_json(plan)))
     with _training_bar(len(folds), plan, baseline) as on_step:
         return train_bundle(
             path,
