@@ -146,7 +146,9 @@ def _training_curves(bundle: Bundle, out: Path) -> Figure:
         history.setdefault(f"fold {row['fold']}", []).append(step)
     path = f"models/{bundle.name}-training.svg"
     training_figure(history, out / path)
-    return Figure("Training", "Loss of each fold. A curve that is level at its end would gain little from more time.", path)
+    return Figure(
+        "Training", "Loss of each fold. A curve level at its end would gain little from more time.", path
+    )
 
 
 def _figure(prediction: Prediction) -> Figure:
