@@ -99,7 +99,9 @@ def test_a_deleted_output_is_written_again(run, phantom_cohort):
 
 def test_a_bundle_gives_a_dataset_without_targets_the_same_voxels(run, phantom_cohort, tmp_path):
     out, _ = run
-    raw = shutil.copytree(phantom_cohort, tmp_path / "raw", ignore=shutil.ignore_patterns("*FLAIR*", "sourcedata"))
+    raw = shutil.copytree(
+        phantom_cohort, tmp_path / "raw", ignore=shutil.ignore_patterns("*FLAIR*", "sub-02", "sourcedata")
+    )
     (model,) = (out / "models").glob("*/bundle.json")
     result = synthprep(raw, tmp_path / "out", "participant", "group", "--model", model.parent)
     assert result.returncode == 0, result.stderr
