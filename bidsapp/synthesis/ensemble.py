@@ -38,12 +38,14 @@ def training_key(pairs: Sequence[Pair], request: dict[str, Any]) -> str:
     Parameters
     ----------
     pairs : sequence of Pair
-        All visits, with or without a target.
+        Visits; those without a target do not count, so that a new one does not ask for new training.
     request : dict
         Settings and versions that shape the training; plain JSON types.
     """
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
     for pair in sorted(pairs, key=lambda pair: pair.visit):
+        if pair.target is None:
+            continue
         digest.update(f"{pair.visit} {pair.participant} {pair.fingerprint}".encode())
         for path in (*pair.sources, pair.mask, pair.target, pair.target_mask):
             digest.update(b"-" if path is None else file_sha256(path).encode())

@@ -88,6 +88,7 @@ def test_a_changed_file_is_noticed(bundle):
 def test_key_follows_images_and_request(pairs):
     key = training_key(pairs, {"seed": 0})
     assert training_key(pairs[::-1], {"seed": 0}) == key
+    assert training_key(pairs[:3], {"seed": 0}) == key  # the fourth has no target
     assert training_key(pairs, {"seed": 1}) != key
     image = pairs[0].target.read_bytes()
     pairs[0].target.write_bytes(image[:-1] + b"x")
