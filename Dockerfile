@@ -29,7 +29,6 @@ COPY bidsapp bidsapp
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf,required=false \
     --mount=type=secret,id=ca_bundle,target=/run/ca_bundle.crt,required=false \
     pip install --no-cache-dir --no-deps --force-reinstall . \
- && python3 -m compileall -q /opt/synthprep/lib \
  && useradd --create-home synthprep
 
 ARG REVISION=unknown
