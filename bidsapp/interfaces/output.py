@@ -48,64 +48,67 @@ class SinkScan(Step):
     def step(self, folder: Path) -> dict[str, Any]:
         """Write files and return the record of what was written."""
         visit: Visit = self.inputs.visit
-        scan = visit.scan(self.inputs.contrast)
-        self._write_images(visit, scan)
-        figure = write_bytes(
-            Path(self.inputs.figure).read_bytes(), self._path(scan_figure(visit, scan, self._reference))
+        scan, reference, out = (
+            visit.scan(self.inputs.contrast),
+            self.inputs.reference,
+            Path(self.inputs.out_dir),
         )
-        scale = self.inputs.scale
-        preproc = names.preproc(visit, scan, self._reference)
+        _write_images(self.inputs, visit, scan, out)
+        if isdefined(self.inputs.transform):
+            _write_transform(self.inputs, visit, scan, out)
+        figure = scan_figure(visit, scan, reference)
+        write_bytes(Path(self.inputs.figure).read_bytes(), out / figure)
         row = {
-            "filename": f"anat/{Path(preproc).name}",
+            "filename": f"anat/{Path(names.preproc(visit, scan, reference)).name}",
             "contrast": scan.contrast,
             **self.inputs.numbers,
-            "scale_offset": scale["offset"],
-            "scale_scale": scale["scale"],
+            "scale_offset": self.inputs.scale["offset"],
+            "scale_scale": self.inputs.scale["scale"],
         }
         record = {
             "row": row,
             "decisions": list(self.inputs.decisions),
-            "outputs": scan_outputs(visit, scan, self._reference),
-            "figure": figure.relative_to(self.inputs.out_dir).as_posix(),
+            "outputs": scan_outputs(visit, scan, reference),
+            "figure": figure,
         }
         return {"record": str(write_json(record, folder / RECORD_FILE))}
 
-    @property
-    def _reference(self) -> str:
-        return str(self.inputs.reference)
 
-    def _path(self, relative: str) -> Path:
-        return Path(self.inputs.out_dir) / relative
+def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
+    """Write mask, preprocessed and normalized image, each before those that name it as their source."""
+    about, raw = _provenance(given, visit), _raw(given, scan)
+    mask, preproc, normalized = (
+        name(visit, scan, given.reference) for name in (names.brain_mask, names.preproc, names.normalized)
+    )
+    write_image(load(given.mask), out / mask, sidecars.mask(about, scan.contrast, raw), dtype="uint8")
+    sidecar = sidecars.preproc(
+        about,
+        scan.contrast,
+        raw,
+        sha256=given.fingerprint,
+        decisions=given.decisions,
+        resolution=f"{given.spacing:g} mm isotropic, cubic B-spline",
+    )
+    write_image(load(given.preproc), out / preproc, sidecar)
+    scale = IntensityScale(**given.scale)
+    sidecar = sidecars.normalized(about, scan.contrast, (preproc, mask), scale)
+    write_image(load(given.normalized), out / normalized, sidecar)
 
-    def _write_images(self, visit: Visit, scan: Scan) -> None:
-        reference = visit.scan(self._reference)
-        parent = names.preproc(visit, reference, self._reference)
-        provenance = sidecars.Provenance(parent, self._reference, sloppy=self.inputs.sloppy)
-        raw, raw_reference = (s.path.relative_to(self.inputs.raw_dir).as_posix() for s in (scan, reference))
-        mask = names.brain_mask(visit, scan, self._reference)
-        preproc = names.preproc(visit, scan, self._reference)
-        write_image(
-            load(self.inputs.mask), self._path(mask), sidecars.mask(provenance, scan.contrast, raw), dtype="uint8"
-        )
-        about = sidecars.preproc(
-            provenance,
-            scan.contrast,
-            raw,
-            sha256=self.inputs.fingerprint,
-            decisions=self.inputs.decisions,
-            resolution=f"{self.inputs.spacing:g} mm isotropic, cubic B-spline",
-        )
-        write_image(load(self.inputs.preproc), self._path(preproc), about)
-        scale = IntensityScale(**self.inputs.scale)
-        about = sidecars.normalized(provenance, scan.contrast, (preproc, mask), scale)
-        write_image(
-            load(self.inputs.normalized), self._path(names.normalized(visit, scan, self._reference)), about
-        )
-        if isdefined(self.inputs.transform):
-            path = names.transform(visit, scan, self._reference)
-            about = sidecars.transform(provenance, scan.contrast, (raw, raw_reference))
-            write_json(about, self._path(names.sidecar(path)))
-            write_bytes(Path(self.inputs.transform).read_bytes(), self._path(path))
+
+def _write_transform(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
+    path = names.transform(visit, scan, given.reference)
+    sources = (_raw(given, scan), _raw(given, visit.scan(given.reference)))
+    write_json(sidecars.transform(_provenance(given, visit), scan.contrast, sources), out / names.sidecar(path))
+    write_bytes(Path(given.transform).read_bytes(), out / path)
+
+
+def _provenance(given: Any, visit: Visit) -> sidecars.Provenance:
+    grid = names.preproc(visit, visit.scan(given.reference), given.reference)
+    return sidecars.Provenance(grid, given.reference, sloppy=given.sloppy)
+
+
+def _raw(given: Any, scan: Scan) -> str:
+    return scan.path.relative_to(given.raw_dir).as_posix()
 
 
 def scan_figure(visit: Visit, scan: Scan, reference: str) -> str:
@@ -121,7 +124,7 @@ def scan_outputs(visit: Visit, scan: Scan, reference: str) -> list[str]:
     return [*images, *map(names.sidecar, images), scan_figure(visit, scan, reference)]
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record that a finished `SinkScan` left in its folder, ``None`` where it did not finish."""
-    path = folder / RECORD_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record that a finished `SinkScan` left in its folder."""
+    record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return record

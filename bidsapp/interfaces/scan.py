@@ -16,7 +16,7 @@ from bidsapp.interfaces.base import Step, load, save
 
 class _CheckHeaderInput(BaseInterfaceInputSpec):
     in_file = traits.Str(mandatory=True, desc="scan as acquired; a string, for it may be a dangling link")
-    stamp = traits.Str(desc="size and time of the scan, so that a changed file is read again")
+    stamp = traits.Str(desc="size and time of the scan, and our version: a changed file is read again")
 
 
 class _CheckHeaderOutput(TraitedSpec):

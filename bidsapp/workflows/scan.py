@@ -9,6 +9,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from bidsapp import __version__
 from bidsapp.interfaces.align import Normalize, Register, Resample
 from bidsapp.interfaces.output import SinkScan
 from bidsapp.interfaces.quality import Figure, Measure
@@ -151,12 +152,15 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
 
 
 def _stamp(scan: Scan) -> str:
-    """Return size and time of the file behind a scan; a scan that cannot be read says so in its header check."""
+    """Return size and time of the file behind a scan, and our version: what else makes a kept result outdated.
+
+    A scan that cannot be read says so in its header check.
+    """
     try:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__}"
 
 
 def _describe(contrast: str, reference: str, method: Method) -> str:

@@ -54,9 +54,9 @@ def visit_name(visit: Visit) -> str:
     return visit.label.replace("-", "_")
 
 
-def sink_folder(visit: Visit, scan: Scan) -> str:
-    """Return where the scan's sink leaves its record, relative to the work folder."""
-    return f"participant/{visit_name(visit)}/{scan_name(scan)}/sink"
+def sink_node(visit: Visit, scan: Scan) -> str:
+    """Return the full name of the node that ends a scan's path; with slashes for dots, its working folder."""
+    return f"participant.{visit_name(visit)}.{scan_name(scan)}.sink"
 
 
 def _scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkflow:

@@ -6,7 +6,7 @@ import pytest
 
 from bidsapp.records import Scan, Visit
 from bidsapp.settings import Settings
-from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_folder
+from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node
 
 
 @pytest.fixture
@@ -60,4 +60,4 @@ def test_visits_have_their_own_folders(settings, visit):
     other = Visit("02", None, (Scan(Path("/x/sub-02_T1w.nii.gz"), "T1w"),))
     workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other])
     assert {name.split(".")[0] for name in workflow.list_node_names()} == {"sub_01_ses_A", "sub_02"}
-    assert sink_folder(other, other.scans[0]) == "participant/sub_02/T1w_wf/sink"
+    assert sink_node(other, other.scans[0]) == "participant.sub_02.T1w_wf.sink"

@@ -1,0 +1,187 @@
+"""Running a graph on this computer: what its workers inherit, what is kept, and what became of each node."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.bids.sink import write_text
+from bidsapp.console import progress_bar
+from bidsapp.errors import ExitCode
+from bidsapp.imaging.itk import DETERMINISTIC_ENVIRONMENT
+from bidsapp.interfaces.base import ERROR_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nipype.pipeline.engine import Node, Workflow
+
+    from bidsapp.resources import Grant
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a node failed.
+
+    Attributes
+    ----------
+    node : str
+        Its full name, ``participant.sub_01.T1w_wf.brain``.
+    message, hint : str
+        Those of the `AppError` that ended it, where it was one.
+    exit_code : ExitCode
+        What it means for the run.
+    """
+
+    node: str
+    message: str
+    hint: str
+    exit_code: ExitCode
+
+
+@dataclass
+class Outcome:
+    """What became of the nodes of a run; a node that is in neither list never had its turn.
+
+    Attributes
+    ----------
+    finished : set of str
+        Full names of the nodes that ended well, now or in an earlier run.
+    failures : list of Failure
+        In the order in which they came.
+    seconds : dict of str to float
+        Wall time of each node that ran now.
+    """
+
+    finished: set[str] = field(default_factory=set)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_crash: bool = False) -> Outcome:
+    """Run a graph by Nipype's MultiProc plugin; a failing node costs only what depends on it.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        Has a base folder.
+    grant : Grant
+        How many nodes run at a time, and in how much memory.
+    log_dir : Path
+        Crash files go here.
+    stop_on_first_crash : bool
+        Start no further node once one has failed.
+
+    Returns
+    -------
+    Outcome
+    """
+    _configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
+    outcome = Outcome()
+    names = [name for name in workflow.list_node_names() if not name.endswith(("inputnode", "outputnode"))]
+    with (
+        _worker_environment(Path(workflow.base_dir) / "nipype"),
+        progress_bar(workflow.name, total=len(names)) as update,
+    ):
+        follow = _follower(outcome, log_dir, update)
+        try:
+            workflow.run(plugin="MultiProc", plugin_args=_plugin_args(grant, follow))
+        except RuntimeError:
+            if not outcome.failures:
+                raise
+    return outcome
+
+
+def _follower(
+    outcome: Outcome, log_dir: Path, update: Callable[[float, str], None]
+) -> Callable[[Node, str], None]:
+    """Return what Nipype calls when a node starts, ends or fails; a cached node only ends."""
+    started: dict[str, float] = {}
+
+    def follow(node: Node, status: str) -> None:
+        name = node.fullname
+        if status == "start":
+            started[name] = time.monotonic()
+            return
+        if name in started:
+            outcome.seconds[name] = time.monotonic() - started[name]
+        if status == "end":
+            outcome.finished.add(name)
+        else:
+            failure = _failure(node, log_dir)
+            outcome.failures.append(failure)
+            log.info("%s failed: %s", name, failure.message)
+        update(len(outcome.finished), name.partition(".")[2])
+
+    return follow
+
+
+def _failure(node: Node, log_dir: Path) -> Failure:
+    """Return what a failed node left to say."""
+    file = Path(node.output_dir()) / ERROR_FILE
+    if file.is_file():
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return Failure(node.fullname, said["message"], said["hint"], ExitCode(said["exit_code"]))
+    message = f"{node.fullname.split('.', 2)[-1]}: the step failed unexpectedly"
+    return Failure(node.fullname, message, f"see the crash file in {log_dir}", ExitCode.VISIT_FAILED)
+
+
+def _configure(workflow: Workflow, log_dir: Path, *, stop_on_first_crash: bool) -> None:
+    from nipype import config
+    from nipype import logging as nipype_logging
+
+    workflow.config["execution"] = {
+        "crashdump_dir": str(log_dir.absolute()),
+        "crashfile_format": "txt",
+        "stop_on_first_crash": str(stop_on_first_crash).lower(),
+        "remove_unnecessary_outputs": "false",  # a second run finds what the first one made
+        "hash_method": "timestamp",
+        "create_report": "false",  # a page for each node, which nobody reads
+        "poll_sleep_duration": "0.1",
+    }
+    config.update_config({"logging": {"workflow_level": "INFO", "interface_level": "INFO"}})
+    nipype_logging.update_logging(config)
+    for name in ("nipype", "nipype.workflow", "nipype.interface", "nipype.utils"):
+        logger = logging.getLogger(name)  # its messages go to the log file, not to the console
+        logger.handlers = []
+        logger.propagate = True
+
+
+def _plugin_args(grant: Grant, follow: Callable[[Node, str], None]) -> dict[str, Any]:
+    return {
+        "n_procs": grant.cpus,
+        "memory_gb": grant.memory_gb,
+        "raise_insufficient": False,
+        "mp_context": "forkserver",  # a forked child would inherit locks and threads of what was imported here
+        "status_callback": follow,
+    }
+
+
+@contextmanager
+def _worker_environment(nipype_folder: Path) -> Iterator[None]:
+    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that only warns."""
+    write_text("[logging]\nworkflow_level = WARNING\ninterface_level = WARNING\n", nipype_folder / "nipype.cfg")
+    wanted = {
+        **DETERMINISTIC_ENVIRONMENT,
+        "OMP_NUM_THREADS": "1",
+        "NIPYPE_NO_ET": "1",
+        "NIPYPE_CONFIG_DIR": str(nipype_folder.absolute()),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

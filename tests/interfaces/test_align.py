@@ -1,0 +1,52 @@
+"""Steps that bring a scan to the common grid."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.affines import apply_affine, voxel_sizes
+
+from bidsapp.imaging.registration import RigidTransform, write_itk
+from bidsapp.interfaces.align import Normalize, Resample
+
+SHIFT = (6.0, -9.0, 4.0)
+
+
+def centre(path):
+    """Centre of mass, mm."""
+    image = nib.load(path)
+    data = image.get_fdata()
+    return apply_affine(image.affine, np.argwhere(data).T @ data[data != 0] / data.sum())
+
+
+@pytest.fixture
+def transform(tmp_path):
+    matrix = np.eye(4)
+    matrix[:3, 3] = SHIFT
+    return str(write_itk(RigidTransform(matrix), tmp_path / "given.txt"))
+
+
+def test_image_and_mask_are_carried_by_the_transform(files, transform, tmp_path):
+    reference, _ = files("T1w")
+    image, mask = files("FLAIR", SHIFT)
+    step = Resample(in_file=image, mask=mask, reference=reference, transform=transform, spacing=2.0)
+    outputs = step.run(cwd=str(tmp_path)).outputs
+    for path in (outputs.out_file, outputs.mask):
+        assert voxel_sizes(nib.load(path).affine) == pytest.approx([2, 2, 2])
+        assert centre(path) == pytest.approx([0, 0, 0], abs=0.05)  # mm; it was 11.5 mm away
+    assert nib.load(outputs.mask).get_data_dtype() == np.uint8
+
+
+def test_the_reference_stays_where_it_is(files, tmp_path):
+    image, mask = files("T1w", SHIFT)
+    outputs = Resample(in_file=image, mask=mask, reference=image, spacing=2.0).run(cwd=str(tmp_path)).outputs
+    assert centre(outputs.out_file) == pytest.approx(SHIFT, abs=0.05)
+
+
+def test_a_normalized_image_is_zero_at_the_median_and_one_wide(files, tmp_path):
+    image, mask = files("T1w")
+    outputs = Normalize(in_file=image, mask=mask).run(cwd=str(tmp_path)).outputs
+    inside = nib.load(mask).get_fdata() > 0
+    z, x = (nib.load(path).get_fdata()[inside] for path in (outputs.out_file, image))
+    assert np.percentile(z, [25, 50, 75]) @ [-1, 0, 1] == pytest.approx(1, abs=1e-5)
+    assert np.median(z) == pytest.approx(0, abs=1e-5)
+    assert z * outputs.scale["scale"] + outputs.scale["offset"] == pytest.approx(x, abs=1e-3)

@@ -1,0 +1,97 @@
+"""The sink: every file that it promises, and nothing else."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.imaging.registration import RigidTransform, write_itk
+from bidsapp.interfaces.output import SinkScan, read_record, scan_outputs
+from bidsapp.records import Scan, Visit
+
+RAW = "/data/raw"
+VISIT = Visit(
+    "01",
+    "A",
+    (
+        Scan(Path(f"{RAW}/sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz"), "T1w"),
+        Scan(Path(f"{RAW}/sub-01/ses-A/anat/sub-01_ses-A_acq-2d_FLAIR.nii.gz"), "FLAIR", {"acq": "2d"}),
+    ),
+)
+
+
+@pytest.fixture
+def sink(files, tmp_path):
+    """Return a function that sinks the scan of a contrast into a folder."""
+    image, mask = files("scan")
+    figure = tmp_path / "figure.svg"
+    figure.write_text("<svg/>")
+
+    def sink(contrast, out):
+        more = {}
+        if contrast != "T1w":
+            more["transform"] = str(write_itk(RigidTransform(np.eye(4)), tmp_path / "t.txt"))
+        work = tmp_path / f"work-{contrast}"
+        work.mkdir(exist_ok=True)
+        SinkScan(
+            out_dir=str(out),
+            raw_dir=RAW,
+            visit=VISIT,
+            contrast=contrast,
+            reference="T1w",
+            spacing=1.0,
+            sloppy=False,
+            preproc=image,
+            normalized=image,
+            mask=mask,
+            figure=str(figure),
+            scale={"method": "median-iqr", "offset": 300.0, "scale": 80.0},
+            numbers={"brain_volume_ml": 268.0, "flags": ""},
+            decisions=["kept"],
+            fingerprint="f" * 64,
+            **more,
+        ).run(cwd=str(work))
+        return read_record(work)
+
+    return sink
+
+
+@pytest.mark.parametrize(("contrast", "count"), [("T1w", 7), ("FLAIR", 9)])
+def test_what_is_promised_is_written(sink, tmp_path, contrast, count):
+    out = tmp_path / "out"
+    record = sink(contrast, out)
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert there == set(record["outputs"]) == set(scan_outputs(VISIT, VISIT.scan(contrast), "T1w"))
+    assert len(there) == count
+
+
+def test_the_row_names_the_image_and_its_scale(sink, tmp_path):
+    row = sink("FLAIR", tmp_path / "out")["row"]
+    assert row["filename"] == "anat/sub-01_ses-A_acq-2d_space-T1w_desc-preproc_FLAIR.nii.gz"
+    assert (row["scale_offset"], row["scale_scale"], row["brain_volume_ml"]) == (300, 80, 268)
+
+
+def test_sources_lead_from_the_normalized_image_to_the_raw_one(sink, tmp_path):
+    out = tmp_path / "out"
+    sink("FLAIR", out)
+    stem = "sub-01/ses-A/anat/sub-01_ses-A_acq-2d_space-T1w_desc-"
+    normalized, preproc = (
+        json.loads((out / f"{stem}{desc}_FLAIR.json").read_text()) for desc in ("normalized", "preproc")
+    )
+    assert f"bids::{stem}preproc_FLAIR.nii.gz" in normalized["Sources"]
+    assert preproc["Sources"] == ["bids:raw:sub-01/ses-A/anat/sub-01_ses-A_acq-2d_FLAIR.nii.gz"]
+    assert preproc["SourceSHA256"] == "f" * 64
+    assert preproc["SpatialReference"] == "bids::sub-01/ses-A/anat/sub-01_ses-A_desc-preproc_T1w.nii.gz"
+
+
+def test_writing_again_touches_nothing(sink, tmp_path):
+    out = tmp_path / "out"
+    before, after = (
+        sink("T1w", out) and {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+        for _ in range(2)
+    )
+    assert before == after
+    mask = nib.load(next(out.rglob("*desc-brain_mask.nii.gz")))
+    assert mask.get_data_dtype() == np.uint8

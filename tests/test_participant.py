@@ -1,0 +1,127 @@
+"""The participant level: what it says of each visit, and what it leaves on disk."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from bidsapp import participant
+from bidsapp.errors import ExitCode
+from bidsapp.interfaces.output import RECORD_FILE
+from bidsapp.records import Scan, Selection, Visit
+from bidsapp.resources import Grant
+from bidsapp.settings import Settings
+from bidsapp.workflows.execution import Failure, Outcome
+from bidsapp.workflows.visit import sink_node
+
+GRANT = Grant(2, 8.0, 0, ())
+
+
+@pytest.fixture
+def visit(tmp_path):
+    anat = tmp_path / "raw/sub-01/anat"
+    return Visit("01", None, tuple(Scan(anat / f"sub-01_{c}.nii.gz", c) for c in ("T1w", "FLAIR")))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(tmp_path / "raw", tmp_path / "out", ("participant",))
+
+
+@pytest.fixture
+def level(visit, settings, monkeypatch, tmp_path):
+    """Return a function that runs the level on one visit whose graph had a given outcome.
+
+    Both scans have a record in the work folder, as an earlier run leaves them.
+    """
+    for scan in visit.scans:
+        folder = settings.work / sink_node(visit, scan).replace(".", "/")
+        folder.mkdir(parents=True)
+        record = {
+            "row": {"filename": f"anat/{scan.contrast}.nii.gz", "contrast": scan.contrast, "flags": ""},
+            "decisions": [],
+            "outputs": [],
+            "figure": "figure.svg",
+        }
+        (folder / RECORD_FILE).write_text(json.dumps(record))
+
+    def level(outcome):
+        monkeypatch.setattr(participant, "execute", lambda *_, **__: outcome)
+        (status,) = participant.run(settings, Selection((visit,), ()), GRANT, tmp_path)
+        return status
+
+    return level
+
+
+def sinks(visit, *contrasts):
+    return {sink_node(visit, visit.scan(contrast)) for contrast in contrasts}
+
+
+def contrasts_in_table(settings):
+    table = settings.output_dir / "sub-01/sub-01_scans.tsv"
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        return [row["contrast"] for row in csv.DictReader(file, delimiter="\t")]
+
+
+def test_a_visit_is_done_when_all_its_scans_are(level, visit, settings):
+    spent = {"participant.sub_01.T1w_wf.brain": 2.0, "participant.sub_01.FLAIR_wf.bias": 1.5}
+    status = level(Outcome(sinks(visit, "T1w", "FLAIR"), [], {**spent, "participant.sub_02.T1w_wf.bias": 9.0}))
+    assert (status.state, status.seconds) == ("done", 3.5)
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
+
+
+def test_a_failed_scan_costs_only_itself(level, visit, settings):
+    failure = Failure("participant.sub_01.FLAIR_wf.header", "FLAIR.nii.gz: empty", "fetch it", ExitCode.BAD_DATA)
+    status = level(Outcome(sinks(visit, "T1w"), [failure]))
+    assert (status.state, status.reason, status.hint) == ("failed", "FLAIR.nii.gz: empty", "fetch it")
+    assert status.exit_code == ExitCode.BAD_DATA
+    assert contrasts_in_table(settings) == ["T1w"]
+    assert "FLAIR.nii.gz: empty" in (settings.output_dir / "sub-01.html").read_text()
+
+
+def test_what_an_earlier_run_left_is_not_taken_for_this_ones(level, visit, settings):
+    failure = Failure("participant.sub_01.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
+    assert level(Outcome(set(), [failure])).state == "failed"
+    assert contrasts_in_table(settings) == []
+
+
+def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
+    other = Failure("participant.sub_02.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
+    status = level(Outcome(sinks(visit, "T1w"), [other]))
+    assert status.state == "failed"
+    assert "not finished" in status.reason
+    assert status.exit_code == ExitCode.VISIT_FAILED
+
+
+def test_nothing_selected_is_nothing_to_do(settings, tmp_path):
+    assert participant.run(settings, Selection((), ()), GRANT, tmp_path) == ()
+    assert not settings.output_dir.exists()
+
+
+@pytest.mark.slow
+def test_a_broken_reference_fails_its_visit_and_no_other(phantom_cohort, tmp_path):
+    raw = shutil.copytree(phantom_cohort, tmp_path / "raw", ignore=shutil.ignore_patterns("sub-03", "sourcedata"))
+    settings = Settings(raw, tmp_path / "out", ("participant",), sloppy=True)
+    visits = tuple(
+        Visit(
+            path.parts[-3].removeprefix("sub-"),
+            path.parts[-2].removeprefix("ses-"),
+            tuple(Scan(file, file.name.split("_")[-1].split(".")[0]) for file in sorted(path.glob("*.nii.gz"))),
+        )
+        for path in sorted(raw.glob("sub-*/ses-1/anat"))
+    )
+    visits = tuple(
+        Visit(v.subject, v.session, tuple(s for s in v.scans if s.contrast in {"T1w", "FLAIR"})) for v in visits
+    )
+    broken = visits[0].scan("T1w").path
+    broken.write_bytes(broken.read_bytes()[:3000])
+    first, second = (participant.run(settings, Selection(visits, ()), GRANT, tmp_path) for _ in range(2))
+    assert [status.state for status in first] == ["failed", "done"]
+    assert first[0].reason.startswith(str(broken))
+    assert first[0].exit_code == ExitCode.BAD_DATA
+    assert list((tmp_path / "out").glob(f"{visits[0].label}*")) == []  # no page and no table without a reference
+    assert first[1].seconds > 1
+    assert second[1].seconds == 0  # nothing was computed

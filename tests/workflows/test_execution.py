@@ -1,0 +1,60 @@
+"""A run of a graph: what finished, what failed and why, and what a second run costs."""
+
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nipype.pipeline.engine import Node, Workflow
+
+from bidsapp.errors import ExitCode
+from bidsapp.interfaces.align import Normalize
+from bidsapp.interfaces.scan import CheckHeader
+from bidsapp.resources import Grant
+from bidsapp.workflows.execution import execute
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """Return a function that builds two scans' paths: a good one, and one cut short with a node behind it."""
+    ball = np.random.default_rng(0).normal(100, 10, (30, 30, 30)).astype(np.float32)
+    nib.save(nib.Nifti1Image(ball, np.eye(4) * [3, 3, 3, 1]), tmp_path / "good.nii")
+    nib.save(nib.Nifti1Image((ball > 90).astype(np.uint8), np.eye(4) * [3, 3, 3, 1]), tmp_path / "mask.nii")
+    (tmp_path / "bad.nii").write_bytes((tmp_path / "good.nii").read_bytes()[:4000])
+
+    def build():
+        run = Workflow("participant", base_dir=str(tmp_path / "work"))
+        for name in ("good", "bad"):
+            path = Workflow(name)
+            header = Node(CheckHeader(in_file=str(tmp_path / f"{name}.nii")), name="header", mem_gb=0.5)
+            after = Node(Normalize(mask=str(tmp_path / "mask.nii")), name="normalize", mem_gb=0.5)
+            path.connect(header, "out_file", after, "in_file")
+            run.add_nodes([path])
+        return run
+
+    return build
+
+
+def test_a_failure_costs_what_depends_on_it_and_a_second_run_nothing(graph, tmp_path):
+    before = dict(os.environ)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    first, second = (execute(graph(), Grant(2, 4.0, 0, ()), logs) for _ in range(2))
+    done = {"participant.good.header", "participant.good.normalize"}
+    for outcome in (first, second):
+        assert outcome.finished == done
+        (failure,) = outcome.failures
+        assert failure.node == "participant.bad.header"
+        assert failure.message.startswith(str(tmp_path / "bad.nii"))
+        assert failure.exit_code == ExitCode.BAD_DATA
+        assert failure.hint
+    assert set(first.seconds) == {*done, "participant.bad.header"}
+    assert set(second.seconds) == {"participant.bad.header"}  # what failed is tried again, what was done is kept
+    assert len(list(logs.glob("crash-*.txt"))) == 2
+    assert dict(os.environ) == before
+
+
+def test_a_run_stops_where_it_is_asked_to(graph, tmp_path):
+    outcome = execute(graph(), Grant(1, 4.0, 0, ()), tmp_path, stop_on_first_crash=True)
+    assert [failure.node for failure in outcome.failures] == ["participant.bad.header"]
+    assert "participant.good.normalize" not in outcome.finished
