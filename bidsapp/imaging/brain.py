@@ -9,7 +9,9 @@ from nibabel.affines import voxel_sizes
 from bidsapp.errors import DataError
 from bidsapp.imaging.itk import like
 
-MIN_BRAIN_ML = 300.0
+# What a newborn's and the largest adult's brain stay within, with room for the fluid around them.
+MIN_BRAIN_ML = 250.0
+MAX_BRAIN_ML = 2500.0
 
 
 def brain_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -31,7 +33,7 @@ def brain_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
     Raises
     ------
     DataError
-        No brain was found.
+        No brain was found, or what was found is too small or too large to be one.
     """
     from deepbet import BrainExtraction
 
@@ -44,4 +46,6 @@ def brain_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
     volume = float(inside.sum() * np.prod(voxel_sizes(image.affine)) / 1000)
     if volume < MIN_BRAIN_ML:
         raise DataError(f"only {volume:.0f} ml of brain were found", advice)
+    if volume > MAX_BRAIN_ML:
+        raise DataError(f"{volume:.0f} ml of brain were found, more than anyone has", advice)
     return like(inside.astype(np.uint8), image)

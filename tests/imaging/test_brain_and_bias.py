@@ -46,7 +46,13 @@ def test_real_brain(test_data, visit):
 
 
 @pytest.mark.slow
-def test_no_brain_is_an_error():
-    noise = np.random.default_rng(0).normal(size=(60, 60, 60)).astype(np.float32)
-    with pytest.raises(DataError, match="brain"):
-        brain_mask(nib.Nifti1Image(noise, np.diag([3.0, 3, 3, 1])))
+@pytest.mark.parametrize(("factor", "complaint"), [(0.5, r"only \d+ ml"), (1.5, r"\d+ ml of brain")])
+def test_a_head_of_another_size_is_an_error(phantom_cohort, factor, complaint):
+    image = nib.load(phantom_cohort / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz")
+    with pytest.raises(DataError, match=complaint):
+        brain_mask(nib.Nifti1Image(image.get_fdata(dtype=np.float32), np.diag([*[factor] * 3, 1]) @ image.affine))
+
+
+def test_an_empty_foreground_is_an_error():
+    with pytest.raises(DataError, match="no brain was found"):
+        brain_mask(nib.Nifti1Image(np.zeros((60, 60, 60), np.float32), np.diag([3.0, 3, 3, 1])))
