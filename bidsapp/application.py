@@ -114,7 +114,7 @@ def _predict(
     sidecar = _existing(settings.output_dir, path, figure)
     reused = sidecar.get("InputsSHA256") == inputs and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
     if not reused:
-        volume = load_volume(visit.pair, bundle.plan)
+        volume = load_volume(visit.pair, bundle.plan.features)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
         image = predict(networks, volume, bundle.plan, fabric)
         sidecar = _sidecar(settings, visit, bundle, fold)

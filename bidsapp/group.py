@@ -56,10 +56,10 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     NoInputError
         No visit can be used, or too few to train on.
     DataError
-        A pair or the bundle cannot be read.
+        The bundle that was named cannot be read.
     """
     gathered = gather(settings.output_dir, settings.source, settings.target, settings.reference)
-    for skip in (*gathered.skipped, *gathered.dropped):
+    for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
     if not gathered.visits:
         raise NoInputError(
@@ -71,7 +71,8 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric)
     record(settings, gathered, bundle, predictions)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
-    return (*statuses, *skipped)
+    damaged = [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
+    return (*statuses, *skipped, *damaged)
 
 
 def _fabric(settings: Settings, grant: Grant) -> Fabric:
@@ -86,9 +87,9 @@ def _fabric(settings: Settings, grant: Grant) -> Fabric:
 def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle:
     """Return the bundle to apply: the one named, the one trained on these pairs before, or a new one."""
     from bidsapp.synthesis.bundle import read_bundle
-    from bidsapp.synthesis.ensemble import find_bundle, train_bundle, training_key
+    from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
     from bidsapp.synthesis.folds import make_folds
-    from bidsapp.synthesis.plan import plan_to_json
+    from bidsapp.synthesis.plan import features_of, plan_to_json
 
     if settings.model is not None:
         return _matching(read_bundle(settings.model), settings)
@@ -98,23 +99,27 @@ def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed)
-    plan, baseline = _plans(settings, len(folds), fabric)
-    log.info("training %d folds of %s%s", len(folds), plan.network, f" and {baseline.network}" if baseline else "")
-    log.info("plan: %s", json.dumps(plan_to_json(plan)))
-    with _training_bar(len(folds), plan, baseline) as on_step:
-        return train_bundle(
-            path,
-            pairs,
-            folds,
-            plan,
-            baseline,
-            key=key,
-            version=__version__,
-            cache=settings.work / "group",
-            fabric=fabric,
-            on_step=on_step,
-        )
+    with stored_pairs(pairs, features_of(settings.network), settings.work / "group") as (stored, unusable):
+        for pair, error in unusable.items():
+            log.warning("%s is not learned from: %s", pair.visit, error)
+        folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
+        plan, baseline = _plans(settings, len(folds), fabric)
+        rival = f" and {baseline.network}" if baseline else ""
+        log.info("training %d folds of %s%s", len(folds), plan.network, rival)
+        log.info("plan: %s", json.dumps(plan_to_json(plan)))
+        with _training_bar(len(folds), plan, baseline) as on_step:
+            return train_bundle(
+                path,
+                pairs,
+                stored,
+                folds,
+                plan,
+                baseline,
+                key=key,
+                version=__version__,
+                fabric=fabric,
+                on_step=on_step,
+            )
 
 
 def _matching(bundle: Bundle, settings: Settings) -> Bundle:

@@ -123,6 +123,7 @@ def _report(
     rows: Sequence[dict[str, Any]],
     models: Sequence[str],
 ) -> GroupReport:
+    left_out = (*gathered.skipped, *gathered.dropped, *gathered.damaged)
     return GroupReport(
         version=__version__,
         plan={**plan_to_json(bundle.plan), "folds": bundle.folds, "bundle SHA-256": bundle.sha256},
@@ -132,7 +133,7 @@ def _report(
             {"visit": p.visit.pair.visit, "path": p.path, "in_training_set": p.fold is not None, "fold": p.fold}
             for p in predictions
         ],
-        skipped=[(skip.visit, skip.reason, skip.hint) for skip in (*gathered.skipped, *gathered.dropped)],
+        skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
         figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
         methods=_methods(bundle),
         sloppy=settings.sloppy,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN_AGAIN = "run the participant level again"
+SEE_REPORT = "see the visit's report"
 FILE_NAME = re.compile(
     r"sub-(?P<sub>[^_]+)(?:_ses-(?P<ses>[^_]+))?(?P<rest>(?:_[a-z]+-[^_]+)*)_desc-normalized_(?P<contrast>[^_.]+)\.nii\.gz"
 )
@@ -42,11 +43,14 @@ class Gathered:
         Visits without, or whose source is not to be trusted.
     dropped : tuple of Skip
         Visits whose target is not to be trusted: predicted, not learned from.
+    damaged : tuple of Skip
+        Visits with a sidecar or table that is missing or cannot be read.
     """
 
     visits: tuple[GatheredVisit, ...]
     skipped: tuple[Skip, ...]
     dropped: tuple[Skip, ...]
+    damaged: tuple[Skip, ...]
 
 
 def gather(derivatives: Path, source: tuple[str, ...], target: str, reference: str) -> Gathered:
@@ -66,29 +70,27 @@ def gather(derivatives: Path, source: tuple[str, ...], target: str, reference: s
     Returns
     -------
     Gathered
-
-    Raises
-    ------
-    DataError
-        A sidecar or table is missing or damaged.
     """
     visits: list[GatheredVisit] = []
     skipped: list[Skip] = []
     dropped: list[Skip] = []
+    damaged: list[Skip] = []
     for visit in find_visits(derivatives):
-        flags = read_flags(derivatives / names.scans_table(visit))
-        reason = _unusable(visit, source, flags)
-        if reason:
-            skipped.append(Skip(visit.label, reason, "see the visit's report"))
+        try:
+            flags = read_flags(derivatives / names.scans_table(visit))
+            reason = _unusable(visit, source, flags)
+            if reason:
+                skipped.append(Skip(visit.label, reason, SEE_REPORT))
+                continue
+            with_target = target in visit.contrasts and not flags.get(target)
+            pair = _pair(derivatives, visit, source, target if with_target else None, reference)
+        except DataError as error:
+            damaged.append(Skip(visit.label, error.message, error.hint))
             continue
-        if target in visit.contrasts and flags.get(target):
-            dropped.append(
-                Skip(visit.label, f"{target} not learned from: {flags[target]}", "see the visit's report")
-            )
-        with_target = target in visit.contrasts and not flags.get(target)
-        pair = _pair(derivatives, visit, source, target if with_target else None, reference)
         visits.append(GatheredVisit(visit, pair))
-    return Gathered(tuple(visits), tuple(skipped), tuple(dropped))
+        if target in visit.contrasts and not with_target:
+            dropped.append(Skip(visit.label, f"{target} not learned from: {flags[target]}", SEE_REPORT))
+    return Gathered(tuple(visits), tuple(skipped), tuple(dropped), tuple(damaged))
 
 
 def find_visits(derivatives: Path) -> list[Visit]:

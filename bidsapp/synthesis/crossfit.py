@@ -94,7 +94,7 @@ def cross_fit(
     measured: list[Measurement] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
-        held_out = [load_volume(pair, plan) for pair in pairs if pair.participant in fold.held_out]
+        held_out = [load_volume(pair, plan.features) for pair in pairs if pair.participant in fold.held_out]
         trained.append(train(training, plan, fabric, partial(on_step, fold, plan)))
         floor = fit_floor(training, len(plan.sources), plan.seed)
         for volume in held_out:

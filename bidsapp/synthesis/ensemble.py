@@ -7,9 +7,11 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from bidsapp.errors import DataError
 from bidsapp.records import IntensityScale
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
@@ -17,7 +19,7 @@ from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.sampling import TrainingVolume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -48,20 +50,21 @@ def training_key(pairs: Sequence[Pair], request: dict[str, Any]) -> str:
             continue
         digest.update(f"{pair.visit} {pair.participant} {pair.fingerprint}".encode())
         for path in (*pair.sources, pair.mask, pair.target, pair.target_mask):
-            digest.update(b"-" if path is None else file_sha256(path).encode())
+            digest.update(b"-" if path is None or not path.is_file() else file_sha256(path).encode())
     return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, as hexadecimal digits; `DataError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", "run the participant level again") from error
 
 
 def find_bundle(path: Path, key: str) -> Bundle | None:
     """Return the bundle in a folder if it is whole and was trained with this key."""
-    from bidsapp.errors import DataError
-
     try:
         bundle = read_bundle(path)
     except DataError:
@@ -69,16 +72,52 @@ def find_bundle(path: Path, key: str) -> Bundle | None:
     return bundle if bundle.training_key == key else None
 
 
+@contextmanager
+def stored_pairs(
+    pairs: Sequence[Pair], features: Sequence[str], folder: Path
+) -> Iterator[tuple[dict[Pair, TrainingVolume], dict[Pair, DataError]]]:
+    """Store the training arrays of all pairs with a target for as long as the block lasts.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Visits; those without a target do not count.
+    features : sequence of str
+        Feature channels that the network reads.
+    folder : Path
+        Where to store them; gone afterwards.
+
+    Yields
+    ------
+    dict of Pair to TrainingVolume, dict of Pair to DataError
+        What can be learned from, and what cannot and why.
+    """
+    stored: dict[Pair, TrainingVolume] = {}
+    unusable: dict[Pair, DataError] = {}
+    try:
+        for pair in pairs:
+            if pair.target is None:
+                continue
+            try:
+                stored[pair] = TrainingVolume.store(load_volume(pair, features), folder / pair.visit)
+            except DataError as error:
+                unusable[pair] = error
+        yield stored, unusable
+    finally:
+        stored.clear()  # closes the memory maps before their files go
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def train_bundle(
     path: Path,
     pairs: Sequence[Pair],
+    stored: Mapping[Pair, TrainingVolume],
     folds: Sequence[Fold],
     plan: Plan,
     baseline: Plan | None,
     *,
     key: str,
     version: str,
-    cache: Path,
     fabric: Fabric,
     on_step: Callable[[Fold, Plan, Step], object],
 ) -> Bundle:
@@ -89,15 +128,15 @@ def train_bundle(
     path : Path
         Folder of the bundle.
     pairs : sequence of Pair
-        All visits; those with a target are learned from.
+        All visits.
+    stored : mapping of Pair to TrainingVolume
+        Those to learn from; see `stored_pairs`.
     folds : sequence of Fold
         From `make_folds`.
     plan, baseline : Plan
         See `cross_fit`.
     key, version : str
         See `Bundle`.
-    cache : Path
-        Folder for training arrays; emptied afterwards.
     fabric : Fabric
         Device and precision.
     on_step : callable
@@ -107,18 +146,13 @@ def train_bundle(
     -------
     Bundle
     """
-    edge = max(plan.patch, baseline.patch if baseline else 0)
-    with_target = [pair for pair in pairs if pair.target is not None]
-    stored = {
-        pair: TrainingVolume.store(load_volume(pair, plan), cache / pair.visit, edge) for pair in with_target
-    }
     fit = cross_fit(stored, folds, plan, baseline, fabric, on_step)
-    bundle = write_bundle(
+    return write_bundle(
         path,
         plan,
         [trained.network for trained in fit.trained],
-        cohort_scale(with_target),
-        make_splits(pairs, folds),
+        cohort_scale(list(stored)),
+        make_splits(pairs, stored, folds),
         training_key=key,
         version=version,
         extra={
@@ -126,9 +160,6 @@ def train_bundle(
             HISTORY_FILE: _history_table(fit.trained),
         },
     )
-    del stored  # closes the memory maps before their files go
-    shutil.rmtree(cache, ignore_errors=True)
-    return bundle
 
 
 def cohort_scale(pairs: Sequence[Pair]) -> IntensityScale:
@@ -142,11 +173,11 @@ def cohort_scale(pairs: Sequence[Pair]) -> IntensityScale:
     )
 
 
-def make_splits(pairs: Sequence[Pair], folds: Sequence[Fold]) -> list[Split]:
+def make_splits(pairs: Sequence[Pair], learned: Container[Pair], folds: Sequence[Fold]) -> list[Split]:
     """List every visit of the training participants, with the fold that held the participant out."""
     fold_of = {participant: fold.number for fold in folds for participant in fold.held_out}
     return [
-        Split(pair.visit, pair.participant, fold_of[pair.participant], pair.target is not None, pair.fingerprint)
+        Split(pair.visit, pair.participant, fold_of[pair.participant], pair in learned, pair.fingerprint)
         for pair in sorted(pairs, key=lambda pair: pair.visit)
         if pair.participant in fold_of
     ]

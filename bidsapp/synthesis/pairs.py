@@ -15,12 +15,12 @@ from scipy import ndimage
 from bidsapp.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Pair
 
 # Normalized intensities are counted in interquartile ranges from the median; air lies about five below it.
 # Inputs are shifted by this much, so that air, the masked-out background and zero padding are the same number.
@@ -76,15 +76,15 @@ class Volume:
         return image
 
 
-def load_volume(pair: Pair, plan: Plan) -> Volume:
+def load_volume(pair: Pair, features: Sequence[str]) -> Volume:
     """Read a pair's images and build the network's input.
 
     Parameters
     ----------
     pair : Pair
         Normalized images and masks on one grid.
-    plan : Plan
-        Says which feature channels the network reads.
+    features : sequence of str
+        Feature channels to stack on the sources, names in ``FEATURES``.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def load_volume(pair: Pair, plan: Plan) -> Volume:
     sources = [_read(path, mask_image, box) for path in pair.sources]
     inside = mask[box]
     channels = [np.where(inside, source + np.float32(AIR), 0) for source in sources]
-    channels += [np.where(inside, FEATURES[name](inside, affine), 0) for name in plan.features]
+    channels += [np.where(inside, FEATURES[name](inside, affine), 0) for name in features]
     target = loss_mask = None
     if pair.target is not None:
         target = _read(pair.target, mask_image, box)

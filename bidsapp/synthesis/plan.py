@@ -94,6 +94,11 @@ def make_plan(
     )
 
 
+def features_of(network: str) -> tuple[str, ...]:
+    """Return the feature channels that a network of the registry reads besides the sources."""
+    return tuple(RECIPES[network]["features"])
+
+
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as plain JSON types."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(plan).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -41,8 +41,8 @@ class TrainingVolume:
     left_right: int
 
     @classmethod
-    def store(cls, volume: Volume, folder: Path, patch: int) -> Self:
-        """Write a volume's arrays into a folder, padded to the patch, and open them as memory maps.
+    def store(cls, volume: Volume, folder: Path) -> Self:
+        """Write a volume's arrays into a folder, and open them as memory maps.
 
         Raises
         ------
@@ -54,13 +54,11 @@ class TrainingVolume:
                 f"{volume.pair.visit}: the target's brain mask and the reference's do not overlap",
                 "look at the registration in the visit's report, and leave the visit out",
             )
-        padding = [(0, max(0, patch - n)) for n in volume.mask.shape]
-        mask = np.pad(volume.loss_mask, padding)
         arrays = {
-            "inputs": np.pad(volume.inputs, [(0, 0), *padding]).astype(np.float16),
-            "target": np.pad(volume.target, padding)[None].astype(np.float16),
-            "mask": mask[None],
-            "centres": np.flatnonzero(mask).astype(np.int32),
+            "inputs": volume.inputs.astype(np.float16),
+            "target": volume.target[None].astype(np.float16),
+            "mask": volume.loss_mask[None],
+            "centres": np.flatnonzero(volume.loss_mask).astype(np.int32),
         }
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in arrays.items():
@@ -89,7 +87,7 @@ class PatchSampler:
     channels : int
         How many of the input channels a patch has.
     patch : int
-        Edge of the cubic patch, voxels.
+        Edge of the cubic patch, voxels; a volume that is smaller is padded with zeros.
     seed : int
         Two samplers with one seed draw the same patches.
     """
@@ -108,13 +106,17 @@ class PatchSampler:
         )
         return Batch(inputs, target, mask, tuple(patch[3] for patch in drawn))
 
-    def _one(self) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.bool_], int]:
+    def _one(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
         volume = self.volumes[int(self.random.integers(len(self.volumes)))]
         shape = volume.mask.shape[1:]
         centre = np.unravel_index(volume.centres[self.random.integers(len(volume.centres))], shape)
         starts = [
-            min(max(int(c) - self.patch // 2, 0), n - self.patch) for c, n in zip(centre, shape, strict=True)
+            max(min(int(c) - self.patch // 2, n - self.patch), 0) for c, n in zip(centre, shape, strict=True)
         ]
-        x, y, z = (slice(s, s + self.patch) for s in starts)
-        inputs = volume.inputs[: self.channels, x, y, z]
-        return inputs, volume.target[:, x, y, z], volume.mask[:, x, y, z], volume.left_right
+        box = tuple(slice(s, s + self.patch) for s in starts)
+        padding = [(0, 0), *((0, max(0, self.patch - n)) for n in shape)]
+        inputs, target, mask = (
+            np.pad(array[:, *box], padding)
+            for array in (volume.inputs[: self.channels], volume.target, volume.mask)
+        )
+        return inputs, target, mask, volume.left_right

@@ -14,7 +14,7 @@ import pytest
 from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.dataset import SCANS_COLUMNS, open_derivatives, update_participants
 from bidsapp.bids.gather import gather
-from bidsapp.errors import CannotCreateError, DataError, UsageError
+from bidsapp.errors import CannotCreateError, UsageError
 from bidsapp.records import IntensityScale, Scan, Visit
 
 SCALE = IntensityScale("median-iqr", 100.0, 20.0)
@@ -156,8 +156,11 @@ def test_gather_from_the_other_contrast_skips_what_lacks_or_flags_it(derivatives
     ]
 
 
-def test_a_lost_table_is_an_error_that_names_it(derivatives):
+def test_a_lost_table_costs_its_visit_only(derivatives):
     table = derivatives / "sub-01/ses-A/sub-01_ses-A_scans.tsv"
     table.unlink()
-    with pytest.raises(DataError, match=str(table)):
-        gather(derivatives, ("T1w",), "FLAIR", "T1w")
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w")
+    (damaged,) = gathered.damaged
+    assert damaged.visit == "sub-01_ses-A"
+    assert damaged.reason.startswith(f"{table}: missing or damaged")
+    assert [visit.pair.visit for visit in gathered.visits] == ["sub-02_ses-A", "sub-03_ses-A"]

@@ -7,7 +7,14 @@ import torch
 
 from bidsapp.errors import DataError, NoInputError
 from bidsapp.synthesis.bundle import read_bundle
-from bidsapp.synthesis.ensemble import cohort_scale, find_bundle, train_bundle, training_key
+from bidsapp.synthesis.ensemble import (
+    cohort_scale,
+    find_bundle,
+    make_splits,
+    stored_pairs,
+    train_bundle,
+    training_key,
+)
 from bidsapp.synthesis.folds import make_folds
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
 from bidsapp.synthesis.training import make_fabric
@@ -43,18 +50,34 @@ def bundle(pairs, plan, tmp_path):
     baseline = make_plan(
         "seed-resnet", ("T1w",), "FLAIR", minutes=5, max_steps=1, precision="32-true", seed=0, patch=16
     )
-    return train_bundle(
-        tmp_path / "models/x",
-        pairs,
-        make_folds(pairs, leave_one_out=True, seed=0),
-        plan,
-        baseline,
-        key="k",
-        version="1",
-        cache=tmp_path / "cache",
-        fabric=make_fabric("cpu", "32-true"),
-        on_step=lambda fold, plan, step: None,
-    )
+    with stored_pairs(pairs, plan.features, tmp_path / "cache") as (stored, unusable):
+        assert not unusable
+        return train_bundle(
+            tmp_path / "models/x",
+            pairs,
+            stored,
+            make_folds(pairs, leave_one_out=True, seed=0),
+            plan,
+            baseline,
+            key="k",
+            version="1",
+            fabric=make_fabric("cpu", "32-true"),
+            on_step=lambda fold, plan, step: None,
+        )
+
+
+def test_a_pair_that_cannot_be_read_costs_only_itself(pairs, plan, tmp_path):
+    broken = pairs[1]
+    broken.target.write_bytes(broken.target.read_bytes()[:400])
+    with stored_pairs(pairs, plan.features, tmp_path / "cache") as (stored, unusable):
+        assert list(stored) == [pairs[0], pairs[2]]
+        (error,) = unusable.values()
+        assert str(broken.target) in error.message
+        assert not any(
+            split.trained_on
+            for split in make_splits([broken], stored, make_folds(pairs, leave_one_out=True, seed=0))
+        )
+    assert not (tmp_path / "cache").exists()
 
 
 def test_bundle(bundle, pairs, tmp_path):

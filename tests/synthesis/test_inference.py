@@ -23,7 +23,7 @@ def network(plan):
 
 
 def test_window_size_hardly_matters(pairs, plan, network):
-    volume = load_volume(pairs[0], plan)
+    volume = load_volume(pairs[0], plan.features)
     fabric = make_fabric("cpu", "32-true")
     whole, windows = (predict([network], volume, plan, fabric, window=w) for w in (64, 24))
     inside = volume.mask
@@ -32,7 +32,7 @@ def test_window_size_hardly_matters(pairs, plan, network):
 
 
 def test_flip_averaging_makes_mirror_images_equal(pairs, plan, network):
-    volume = load_volume(pairs[0], plan)
+    volume = load_volume(pairs[0], plan.features)
     mirrored = dataclasses.replace(
         volume, inputs=volume.inputs[:, ::-1].copy(), mask=volume.mask[::-1], target=None, loss_mask=None
     )
@@ -47,7 +47,7 @@ def test_windows_fill_an_axis_without_waste(length, edge):
 
 
 def test_several_networks_are_averaged(pairs, plan, network):
-    volume = load_volume(pairs[0], plan)
+    volume = load_volume(pairs[0], plan.features)
     fabric = make_fabric("cpu", "32-true")
     other = build_network("unet", plan.inputs, (8, 16, 16), 1).eval()
     a, b, both = (predict(n, volume, plan, fabric, window=48) for n in ([network], [other], [network, other]))

@@ -11,7 +11,7 @@ from bidsapp.synthesis.pairs import AIR, FEATURES, left_right_axis, load_volume
 
 
 def test_channels_are_zero_outside_the_brain_and_shifted_inside(pairs, plan):
-    volume = load_volume(pairs[0], plan)
+    volume = load_volume(pairs[0], plan.features)
     assert volume.inputs.shape == (plan.inputs, *volume.mask.shape)
     assert not volume.inputs[:, ~volume.mask].any()
     source = np.asarray(nib.load(pairs[0].sources[0]).dataobj)[volume.box]
@@ -20,7 +20,7 @@ def test_channels_are_zero_outside_the_brain_and_shifted_inside(pairs, plan):
 
 
 def test_full_puts_the_crop_back(pairs, plan):
-    volume = load_volume(pairs[0], plan)
+    volume = load_volume(pairs[0], plan.features)
     image = volume.full(np.ones(volume.mask.shape, np.float32), fill=-3)
     assert image.shape == volume.shape
     assert (image == 1).sum() == volume.mask.sum()
@@ -49,11 +49,11 @@ def test_an_image_on_another_grid_is_named(pairs, plan, tmp_path):
     moved = tmp_path / "moved.nii"
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), np.diag([2.0, 2, 2, 1])), moved)
     with pytest.raises(DataError, match=r"moved\.nii.*grid"):
-        load_volume(dataclasses.replace(pairs[0], target=moved), plan)
+        load_volume(dataclasses.replace(pairs[0], target=moved), plan.features)
 
 
 def test_an_empty_mask_is_named(pairs, plan, tmp_path):
     empty = tmp_path / "empty.nii"
     nib.save(nib.Nifti1Image(np.zeros((26, 30, 24), np.uint8), np.diag([-2.0, 2, 2, 1])), empty)
     with pytest.raises(DataError, match=r"empty\.nii"):
-        load_volume(dataclasses.replace(pairs[0], mask=empty), plan)
+        load_volume(dataclasses.replace(pairs[0], mask=empty), plan.features)

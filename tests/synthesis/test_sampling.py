@@ -11,7 +11,7 @@ from bidsapp.synthesis.sampling import PatchSampler, TrainingVolume
 
 @pytest.fixture
 def stored(pairs, plan, tmp_path):
-    return [TrainingVolume.store(load_volume(p, plan), tmp_path / p.visit, 16) for p in pairs[:2]]
+    return [TrainingVolume.store(load_volume(p, plan.features), tmp_path / p.visit) for p in pairs[:2]]
 
 
 def test_patches_repeat_with_the_seed_and_contain_brain(stored, plan):
@@ -24,9 +24,10 @@ def test_patches_repeat_with_the_seed_and_contain_brain(stored, plan):
 
 
 def test_a_volume_smaller_than_the_patch_is_padded(pairs, plan, tmp_path):
-    volume = TrainingVolume.store(load_volume(pairs[0], plan), tmp_path / "v", 40)
-    assert min(volume.mask.shape[1:]) == 40
-    assert volume.mask.sum() == 20 * 22 * 20
+    volume = TrainingVolume.store(load_volume(pairs[0], plan.features), tmp_path / "v")
+    batch = PatchSampler([volume], plan.inputs, 40, 0).draw(1)
+    assert batch.inputs.shape == (1, plan.inputs, 40, 40, 40)
+    assert batch.mask.sum() == 20 * 22 * 20
 
 
 def test_source_and_target_stay_together_when_mirrored(stored, plan):

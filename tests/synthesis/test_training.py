@@ -16,7 +16,7 @@ from bidsapp.synthesis.training import best_precision, make_fabric, one_cycle, t
 
 @pytest.fixture
 def stored(pairs, plan, tmp_path):
-    return [TrainingVolume.store(load_volume(p, plan), tmp_path / p.visit, 16) for p in pairs[:2]]
+    return [TrainingVolume.store(load_volume(p, plan.features), tmp_path / p.visit) for p in pairs[:2]]
 
 
 def test_schedule_rises_and_falls():
@@ -53,10 +53,10 @@ def test_time_ends_a_training_too(stored, plan):
 @pytest.mark.slow
 def test_it_learns_a_map_that_no_global_one_can(pairs, tmp_path):
     plan = make_plan("unet", ("T1w",), "FLAIR", minutes=5, max_steps=60, precision="32-true", seed=0, patch=16)
-    volumes = [TrainingVolume.store(load_volume(p, plan), tmp_path / p.visit, 16) for p in pairs[:2]]
+    volumes = [TrainingVolume.store(load_volume(p, plan.features), tmp_path / p.visit) for p in pairs[:2]]
     fabric = make_fabric("cpu", "32-true")
     trained = train(volumes, plan, fabric)
-    held_out = load_volume(pairs[2], plan)
+    held_out = load_volume(pairs[2], plan.features)
     ours, floor = (
         agreement(image, held_out.target, held_out.loss_mask).mae
         for image in (
