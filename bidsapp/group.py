@@ -141,6 +141,7 @@ def _request(settings: Settings) -> dict[str, Any]:
 
 def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan | None]:
     from bidsapp.synthesis.plan import BASELINE, make_plan
+    from bidsapp.synthesis.sizing import size_to_minutes
 
     baseline = settings.baseline and settings.network != BASELINE
     minutes = settings.max_minutes
@@ -160,7 +161,7 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             patch=SLOPPY_PATCH if settings.sloppy else None,
         )
 
-    return plan(settings.network), plan(BASELINE) if baseline else None
+    return size_to_minutes(plan(settings.network), fabric), plan(BASELINE) if baseline else None
 
 
 @contextmanager

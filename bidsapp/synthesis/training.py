@@ -13,7 +13,7 @@ from torch import nn
 from bidsapp.synthesis.augmentation import augment
 from bidsapp.synthesis.losses import LOSSES
 from bidsapp.synthesis.networks import build_network
-from bidsapp.synthesis.sampling import PatchSampler
+from bidsapp.synthesis.sampling import Batch, PatchSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bidsapp.records import Plan
-    from bidsapp.synthesis.sampling import Batch, TrainingVolume
+    from bidsapp.synthesis.sampling import TrainingVolume
 
 # The last share of the time re-estimates the statistics of batch normalization with the final weights.
 SETTLING = 0.05
@@ -119,9 +119,7 @@ def train(
     Trained
     """
     start = clock()
-    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-    network, optimizer = fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload]
+    network, optimizer = _set_up(plan, fabric)
     batches = _Batches(volumes, plan, fabric)
     history: list[Step] = []
     progress = 0.0
@@ -136,6 +134,36 @@ def train(
     settle_statistics(network, batches, steps=max(1, min(32, round(len(history) * SETTLING * 3))))
     trained = network.module.cpu().eval()
     return Trained(trained, len(history), clock() - start, tuple(history))
+
+
+def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = time.monotonic) -> float:
+    """Measure how long an optimizer step of a plan takes on this device, on random patches.
+
+    Parameters
+    ----------
+    plan : Plan
+        Network, patch and batch.
+    fabric : Fabric
+        Device and precision.
+    clock : callable
+        Returns seconds.
+
+    Returns
+    -------
+    float
+        The quickest of three, after one to warm up.
+    """
+    network, optimizer = _set_up(plan, fabric)
+    shape = (plan.batch, 1, plan.patch, plan.patch, plan.patch)
+    inputs = torch.rand(plan.batch, plan.inputs, *shape[2:]).contiguous(memory_format=torch.channels_last_3d)
+    inputs, target, mask = fabric.to_device((inputs, torch.rand(shape), torch.ones(shape)))
+    batch = Batch(inputs, target, mask, left_right=(0,) * plan.batch)
+    seconds = []
+    for _ in range(4):
+        start = clock()
+        _step(network, optimizer, batch, plan, fabric)
+        seconds.append(clock() - start)
+    return min(seconds[1:])
 
 
 def settle_statistics(network: nn.Module, batches: _Batches, steps: int) -> None:
@@ -170,6 +198,12 @@ class _Batches:
         inputs, target, mask = self.fabric.to_device((batch.inputs, batch.target, batch.mask))
         inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
         return type(batch)(inputs, target, mask, batch.left_right)
+
+
+def _set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Any]:
+    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    return fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload,no-any-return]
 
 
 def _step(network: nn.Module, optimizer: Any, batch: Batch, plan: Plan, fabric: Fabric) -> float:

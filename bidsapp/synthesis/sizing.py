@@ -1,0 +1,63 @@
+"""The size of a training: the largest network and patch whose steps still number enough in the minutes given.
+
+At few steps a small network on small patches is the more accurate one: it has fewer weights to find, and more
+patches to find them from. Depth and patch grow together, because the borders of a small patch, where convolutions
+see padding instead of brain, fill the coarse levels of a deep network; whole brains have no such borders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from bidsapp.synthesis.training import seconds_per_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightning_fabric import Fabric
+
+    from bidsapp.records import Plan
+
+# Channels of each level and edge of the patch, from small to large; `benchmarks/synthesis.py` compares them.
+SIZES: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
+    "unet": (
+        ((16, 32, 64), 24),
+        ((16, 32, 64), 32),
+        ((16, 32, 64, 128), 48),
+        ((32, 64, 128, 256), 64),
+    ),
+}
+ENOUGH_STEPS = 1000
+
+
+def size_to_minutes(
+    plan: Plan, fabric: Fabric, measure: Callable[[Plan, Fabric], float] = seconds_per_step
+) -> Plan:
+    """Give a plan the largest size with which its minutes are worth `ENOUGH_STEPS` steps, else the smallest.
+
+    Parameters
+    ----------
+    plan : Plan
+        Returned as it is where its network has one size only, or where ``max_steps`` ends the training: then
+        the result must not depend on how fast a computer is.
+    fabric : Fabric
+        Device and precision.
+    measure : callable
+        Returns the seconds that a step of a plan takes.
+
+    Returns
+    -------
+    Plan
+    """
+    if plan.max_steps is not None or plan.network not in SIZES:
+        return plan
+    smallest, *larger = (
+        dataclasses.replace(plan, channels=channels, patch=patch) for channels, patch in SIZES[plan.network]
+    )
+    fitting = smallest
+    for candidate in larger:
+        if measure(candidate, fabric) * ENOUGH_STEPS > 60 * plan.minutes:
+            break
+        fitting = candidate
+    return fitting
