@@ -18,12 +18,12 @@ FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
 # mean squared error, learning rate 1e-3, no augmentation, the images alone as input.
 RECIPES: dict[str, dict[str, Any]] = {
     "unet": {
-        "channels": (16, 32, 64, 128),
+        "channels": (16, 32, 64),
         "features": FEATURES,
-        "patch": 48,
-        "batch": 2,
+        "patch": 24,
+        "batch": 4,
         "loss": "l1",
-        "learning_rate": 3e-3,
+        "learning_rate": 6e-3,
         "weight_decay": 0.01,
         "augmentation": True,
         "flip_averaging": True,
