@@ -213,7 +213,8 @@ def test_output_that_cannot_be_created(dataset, tmp_path, capsys):
 def test_signals_end_a_run_with_a_last_line(dataset, tmp_path, number, code):
     ready = tmp_path / "ready"
     script = (
-        "import pathlib, sys, time; from bidsapp import participant; from bidsapp.cli.main import main\n"
+        "import pathlib, signal, sys, time; from bidsapp import participant; from bidsapp.cli.main import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell starts background jobs deaf to it
         f"participant.run = lambda *_: (pathlib.Path({str(ready)!r}).touch(), time.sleep(60))\n"
         "sys.exit(main(sys.argv[1:]))"
     )
