@@ -18,8 +18,8 @@ from bidsapp.console import progress_bar
 from bidsapp.errors import AppError
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
+from bidsapp.synthesis.bundle import file_sha256
 from bidsapp.synthesis.crossfit import measure
-from bidsapp.synthesis.ensemble import file_sha256
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
 

@@ -165,7 +165,7 @@ def write_bundle(
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         save_file(state, temporary / weights_file(fold))
     _write_splits(temporary / SPLITS_FILE, splits)
-    files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+    files = {file.name: file_sha256(file) for file in sorted(temporary.iterdir())}
     for name, text in extra.items():
         (temporary / name).write_text(text, encoding="utf-8")
     content: dict[str, Any] = {
@@ -202,7 +202,7 @@ def read_bundle(path: Path) -> Bundle:
     except (KeyError, TypeError) as error:
         raise DataError(f"{path / BUNDLE_FILE}: {error} is missing", HINT) from error
     for name, sha256 in files.items():
-        if not (path / name).is_file() or _sha256(path / name) != sha256:
+        if not (path / name).is_file() or file_sha256(path / name) != sha256:
             raise DataError(f"{path / name}: missing, or not the file that was trained", "copy the bundle again")
     plan = plan_from_json(plan_values, str(path / BUNDLE_FILE))
     identity = {name: content[name] for name in ("Plan", "TargetScale", "Files")}
@@ -239,6 +239,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits; `DataError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", "run the step that wrote it again") from error

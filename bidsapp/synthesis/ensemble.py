@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError
 from bidsapp.records import IntensityScale
-from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
+from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.sampling import TrainingVolume
@@ -52,15 +52,6 @@ def training_key(pairs: Sequence[Pair], request: dict[str, Any]) -> str:
         for path in (*pair.sources, pair.mask, pair.target, pair.target_mask):
             digest.update(b"-" if path is None or not path.is_file() else file_sha256(path).encode())
     return digest.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits; `DataError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "run the participant level again") from error
 
 
 def find_bundle(path: Path, key: str) -> Bundle | None:

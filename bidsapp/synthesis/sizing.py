@@ -1,8 +1,7 @@
 """The size of a training: the largest network and patch whose steps still number enough in the minutes given.
 
-At few steps a small network on small patches is the more accurate one: it has fewer weights to find, and more
-patches to find them from. Depth and patch grow together, because the borders of a small patch, where convolutions
-see padding instead of brain, fill the coarse levels of a deep network; whole brains have no such borders.
+At few steps a small network on small patches is the more accurate one (`benchmarks/synthesis.py` compares sizes).
+Depth and patch grow together: on a small patch most of what a deep network's coarse levels see is padding.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Plan
 
-# Channels of each level and edge of the patch, from small to large; `benchmarks/synthesis.py` compares them.
+# Channels of each level and edge of the patch, from small to large.
 SIZES: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "unet": (
         ((16, 32, 64), 24),
