@@ -6,7 +6,7 @@ TORCH_INDEX ?=
 # Folder of the demo, its simulated participants, and minutes that the group level may train and predict.
 DEMO ?= demo
 DEMO_PARTICIPANTS ?= 4
-DEMO_MINUTES ?= 2.5
+DEMO_MINUTES ?= 2
 # Test processes at a time; each needs about 3 GB.
 TEST_JOBS ?= 2
 
