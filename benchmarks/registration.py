@@ -24,18 +24,19 @@ MILLIMETRES = 30.0
 def measure(fixed_path: Path, moving_path: Path, truth: np.ndarray | None, motions: int, seed: int):
     """Return per motion: spread, distance to the truth (mm), CPU seconds."""
     from bidsapp.imaging.bias import correct_bias, estimate_bias_field
-    from bidsapp.imaging.brain import brain_mask
+    from bidsapp.imaging.brain import find_brain
     from bidsapp.imaging.headers import check_image
-    from bidsapp.imaging.registration import RigidTransform, mean_displacement, register_rigid
+    from bidsapp.imaging.registration import Head, register
+    from bidsapp.imaging.transforms import LinearTransform, mean_displacement
     from bidsapp.phantom.deformation import rigid
 
-    images, masks = [], []
+    heads = []
     for path in (fixed_path, moving_path):
         image = check_image(path).image
-        masks.append(brain_mask(image))
-        images.append(correct_bias(image, estimate_bias_field(image, masks[-1])))
-    fixed, moving = images
-    unmoved = register_rigid(fixed, moving)
+        mask = find_brain(image).mask
+        heads.append(Head(correct_bias(image, estimate_bias_field(image, mask)), mask))
+    fixed, moving = heads
+    unmoved = register(fixed, moving)
     random = np.random.default_rng(seed)
     rows = []
     for number in range(motions + 1):
@@ -43,18 +44,20 @@ def measure(fixed_path: Path, moving_path: Path, truth: np.ndarray | None, motio
         if number:
             motion = rigid(random.uniform(-DEGREES, DEGREES, 3), random.uniform(-MILLIMETRES, MILLIMETRES, 3))
         start = time.process_time()
-        moved = nib.Nifti1Image(np.asarray(moving.dataobj), motion @ moving.affine)
-        found = register_rigid(fixed, moved) if number else unmoved
+        moved = Head(
+            *(nib.Nifti1Image(np.asarray(i.dataobj), motion @ i.affine) for i in (moving.image, moving.mask))
+        )
+        found = register(fixed, moved) if number else unmoved
         seconds = time.process_time() - start
-        undone = RigidTransform(np.linalg.inv(motion) @ found.matrix)
-        error = None if truth is None else mean_displacement(undone, RigidTransform(truth), masks[0])
-        rows.append((mean_displacement(undone, unmoved, masks[0]), error, seconds))
+        undone = LinearTransform(np.linalg.inv(motion) @ found.matrix)
+        error = None if truth is None else mean_displacement(undone, LinearTransform(truth), fixed.mask)
+        rows.append((mean_displacement(undone, unmoved, fixed.mask), error, seconds))
     return rows
 
 
 def truth_of(args: argparse.Namespace, visit: str) -> np.ndarray | None:
     """Return the matrix from the T1w's points to the FLAIR's."""
-    from bidsapp.imaging.registration import read_itk
+    from bidsapp.imaging.transforms import read_itk
     from bidsapp.phantom.truth import read_truth
 
     if args.phantom:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", float, "np.ndarray")
 
+# The suffix that datasets give to computed tomography; BIDS has none yet.
+CT = "ct"
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -83,7 +86,7 @@ class IntensityScale:
     Attributes
     ----------
     method : str
-        How offset and scale were found, e.g. ``median-iqr``.
+        How offset and scale were found, e.g. ``robust``.
     offset, scale : float
         In units of the image; ``scale`` is positive.
     """

@@ -13,7 +13,12 @@ from typing import Any
 from bidsapp.errors import UsageError
 
 LEVELS = ("participant", "group")
+DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "seed-resnet")
+BIAS_CORRECTIONS = ("n4", "none")
+SKULL_STRIPPERS = ("deepbet", "robex", "skip")
+REGISTRATIONS = ("rigid", "affine")
+NORMALIZATIONS = ("robust", "zscore", "fcm", "kde", "whitestripe", "none")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,18 @@ class Settings:
         ``auto``, ``cpu`` or ``cuda``.
     reference : str
         The contrast whose grid the visit's images share.
+    contrasts : tuple of str
+        Contrasts to preprocess besides reference, sources and target.
+    bias_correction : str
+        ``n4`` or ``none``; a CT never is corrected.
+    skull_strip : str
+        How the brain is found on MR; ``skip`` for images that came without skull.
+    registration : str
+        ``rigid`` or ``affine``.
+    resolution : str
+        Voxel edges of the visit's grid, mm: ``1``, ``1,1,2`` or ``native``, the reference's own grid.
+    normalization : str
+        Intensity scale of MR; a CT keeps its Hounsfield units.
     source : tuple of str
         Contrasts to predict from.
     target : str
@@ -83,6 +100,12 @@ class Settings:
     mem_gb: float | None = None
     device: str = "auto"
     reference: str = "T1w"
+    contrasts: tuple[str, ...] = ()
+    bias_correction: str = "n4"
+    skull_strip: str = "deepbet"
+    registration: str = "rigid"
+    resolution: str = "1"
+    normalization: str = "robust"
     source: tuple[str, ...] = ("T1w",)
     target: str = "FLAIR"
     network: str = "unet"
@@ -97,6 +120,11 @@ class Settings:
     stop_on_first_crash: bool = False
     debug: bool = False
     verbosity: int = 0
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Contrasts that a visit is searched for, the reference first."""
+        return tuple(dict.fromkeys((self.reference, *self.source, self.target, *self.contrasts)))
 
     @property
     def work(self) -> Path:

@@ -7,7 +7,7 @@ from bidsapp.records import IntensityScale, Scan, Visit
 
 
 def test_scale_inverts_exactly_enough():
-    scale = IntensityScale("median-iqr", 312.5, 76.25)
+    scale = IntensityScale("robust", 312.5, 76.25)
     x = np.linspace(0, 4000, 1001)
     assert np.abs(scale.inverse(scale.forward(x)) - x).max() < 1e-9
     assert scale.forward(312.5) == 0

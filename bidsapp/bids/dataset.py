@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
 
 CODE_URL = "https://github.com/synthprep/synthprep"
-IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*")
+IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", "*_ct.*")
 
 README = """# SynthPrep derivatives
 
@@ -31,11 +31,22 @@ scale (`desc-normalized`), and where the group level ran a synthesized contrast 
 SCANS_COLUMNS = {
     "contrast": "What was acquired",
     "brain_volume_ml": "Volume of the scan's own brain mask on the common grid, ml",
+    "edge_contact_cm2": "Area of the brain mask on the faces of the scan's field of view, cm2; above 0 it is cut",
+    "cjv": "Coefficient of joint variation of white and grey matter (MRIQC); lower is better",
+    "cnr": "Contrast of white and grey matter to noise (MRIQC); higher is better",
+    "snr": "Signal to noise within tissues, mean of fluid, grey and white matter (MRIQC); higher is better",
+    "efc": "Entropy focus criterion (MRIQC): ghosts and blurring raise it",
+    "fber": "Energy of the head over that of the air around it (MRIQC); higher is better",
+    "wm2max": "Median of white matter over the brightest voxels (MRIQC); .6 to .8 is usual for T1w",
+    "residual_bias": "Coefficient of variation of smoothed white matter: what is left of the bias field",
     "mask_dice": "Dice overlap of the scan's own brain mask with the reference's",
     "nmi_before": "Normalized mutual information with the reference by the scanner's geometry",
     "nmi_after": "Normalized mutual information with the reference after registration",
+    "edge_overlap": "Share of the reference's strongest edges in the brain within 2 mm of the scan's",
+    "residual_mm": "How far a second search, started from the registration, moved the brain, mm",
     "rotation_deg": "Rotation that the registration found, degrees",
     "translation_mm": "Displacement of the brain's centre that the registration found, mm",
+    "volume_ratio": "Determinant of the registration's matrix; 1 for a rigid one",
     "scale_offset": "Offset of the intensity scale: the median in the brain",
     "scale_scale": "Scale of the intensity scale: the interquartile range in the brain",
     "flags": "Why the registration is not to be trusted; n/a where it passed",
@@ -88,14 +99,13 @@ def open_derivatives(settings: Settings) -> Path:
 
 def update_descriptions(out: Path, settings: Settings) -> None:
     """Write ``descriptions.tsv``: a row for every ``desc-`` label that a file name may carry."""
-    contrasts = dict.fromkeys((*settings.source, settings.target))
     rows = [{"desc_id": f"desc-{label}", "description": text} for label, text in DESCRIPTIONS.items()]
     rows += [
         {
             "desc_id": f"desc-brain{contrast}",
             "description": f"Brain mask found on the {contrast} itself; ends where its field of view ends",
         }
-        for contrast in contrasts
+        for contrast in settings.wanted
         if contrast != settings.reference
     ]
     write_tsv(rows, out / "descriptions.tsv", ["desc_id", "description"])

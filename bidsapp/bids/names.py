@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 ENTITY_ORDER = ("acq", "ce", "rec", "run", "space", "res", "label", "from", "to", "mode", "desc")
 
 DESCRIPTIONS = {
-    "preproc": "Bias-corrected image, resampled once to the visit's common grid",
-    "normalized": "The preprocessed image on a robust in-mask intensity scale",
+    "preproc": "Image, its bias field corrected where it has one, resampled once to the visit's common grid",
+    "normalized": "The preprocessed image on an invertible intensity scale",
     "brain": "Brain mask of the visit's reference image, on the common grid",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
 }

@@ -55,7 +55,7 @@ def select(settings: Settings) -> Selection:
     check_dataset(settings)
     participants = _participants(settings)
     layout = _layout(settings.bids_dir, participants)
-    contrasts = tuple(dict.fromkeys((settings.reference, *settings.source, settings.target)))
+    contrasts = settings.wanted
     filters = read_filters(settings.bids_filter_file, contrasts, layout.get_entities())
     found = {contrast: _images(layout, contrast, filters.get(contrast, {})) for contrast in contrasts}
     others = [file.path for file in layout.get(extension=[".nii", ".nii.gz"])]

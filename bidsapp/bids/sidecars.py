@@ -48,15 +48,25 @@ def scale_to_json(scale: IntensityScale) -> dict[str, Any]:
 
 
 def preproc(
-    provenance: Provenance, contrast: str, raw: str, *, sha256: str, decisions: Sequence[str], resolution: str
+    provenance: Provenance,
+    contrast: str,
+    raw: str,
+    *,
+    sha256: str,
+    decisions: Sequence[str],
+    resolution: str,
+    corrected: bool = True,
+    stripped: bool = False,
 ) -> dict[str, Any]:
     """Describe a preprocessed image; `raw` is its path in the raw dataset."""
     aligned = contrast != provenance.reference_contrast
     how = f", aligned with the {provenance.reference_contrast}" if aligned else ""
     return {
-        "Description": _said(provenance, f"{contrast} corrected for its bias field and resampled once{how}"),
+        "Description": _said(
+            provenance, f"{contrast} {'corrected for its bias field and ' if corrected else ''}resampled once{how}"
+        ),
         "Sources": [raw_uri(raw)],
-        "SkullStripped": False,
+        "SkullStripped": stripped,
         **_space(provenance, aligned),
         "SourceSHA256": sha256,
         "HeaderDecisions": list(decisions),
@@ -65,41 +75,47 @@ def preproc(
 
 
 def normalized(
-    provenance: Provenance, contrast: str, parents: Sequence[str], scale: IntensityScale
+    provenance: Provenance,
+    contrast: str,
+    parents: Sequence[str],
+    scale: IntensityScale,
+    *,
+    stripped: bool = False,
 ) -> dict[str, Any]:
     """Describe an intensity-normalized image."""
     aligned = contrast != provenance.reference_contrast
     return {
-        "Description": _said(provenance, f"{contrast} on a robust intensity scale of its brain"),
+        "Description": _said(provenance, f"{contrast} on an invertible intensity scale ({scale.method})"),
         "Sources": [own_uri(path) for path in parents],
-        "SkullStripped": False,
+        "SkullStripped": stripped,
         **_space(provenance, aligned),
         "Units": "arbitrary",
         "IntensityScale": {**scale_to_json(scale), "Formula": "z = (x - Offset) / Scale"},
     }
 
 
-def mask(provenance: Provenance, contrast: str, raw: str) -> dict[str, Any]:
-    """Describe the brain mask found on one contrast."""
+def mask(provenance: Provenance, contrast: str, raw: str, found_by: str) -> dict[str, Any]:
+    """Describe the brain mask of one contrast; `found_by` is a method, or ``given`` where the skull was gone."""
+    how = "outline of an image that came without skull" if found_by == "given" else f"found by {found_by}"
     aligned = contrast != provenance.reference_contrast
     return {
-        "Description": _said(provenance, f"Brain found on the {contrast} by deepbet, on the common grid"),
+        "Description": _said(provenance, f"Brain on the {contrast}, {how}, on the common grid"),
         "Type": "Brain",
         "Sources": [raw_uri(raw)],
         **_space(provenance, aligned),
     }
 
 
-def transform(provenance: Provenance, contrast: str, raw: Sequence[str]) -> dict[str, Any]:
-    """Describe the rigid transform of one contrast."""
+def transform(provenance: Provenance, contrast: str, raw: Sequence[str], kind: str) -> dict[str, Any]:
+    """Describe the transform of one contrast; `kind` is ``Rigid`` or ``Affine``."""
     return {
         "Description": _said(
             provenance,
-            f"Rigid transform that resamples the {contrast} on the {provenance.reference_contrast}: "
+            f"{kind} transform that resamples the {contrast} on the {provenance.reference_contrast}: "
             "ITK text, millimetres, left-posterior-superior",
         ),
         "Sources": [raw_uri(path) for path in raw],
-        "Type": "Rigid",
+        "Type": kind,
     }
 
 

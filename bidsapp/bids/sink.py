@@ -95,7 +95,7 @@ def write_image(image: nib.Nifti1Image, path: Path, sidecar: Mapping[str, Any], 
     sidecar : Mapping
         Content of the JSON beside it.
     dtype : str
-        Type on disk; stored without scaling.
+        Type on disk; stored without scaling, rounded where it is an integer.
 
     Returns
     -------
@@ -103,7 +103,9 @@ def write_image(image: nib.Nifti1Image, path: Path, sidecar: Mapping[str, Any], 
         `path`.
     """
     write_json(sidecar, path.with_name(Path(sidecar_path(path.name)).name))
-    stored = nib.Nifti1Image(np.asarray(image.dataobj, dtype=dtype), image.affine)
+    values = np.asarray(image.dataobj)
+    rounded = np.rint(values) if np.issubdtype(dtype, np.integer) else values
+    stored = nib.Nifti1Image(rounded.astype(dtype), image.affine)
     code = int(image.header["sform_code"]) or 1
     stored.set_qform(image.affine, code)
     stored.set_sform(image.affine, code)

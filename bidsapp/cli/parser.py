@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bidsapp import __version__
-from bidsapp.errors import NoInputError, UnknownLevelError, UsageError
-from bidsapp.settings import LEVELS, NETWORKS, Settings, read_toml
+from bidsapp.cli.checks import check
+from bidsapp.errors import UnknownLevelError, UsageError
+from bidsapp.settings import (
+    BIAS_CORRECTIONS,
+    DEVICES,
+    LEVELS,
+    NETWORKS,
+    NORMALIZATIONS,
+    REGISTRATIONS,
+    SKULL_STRIPPERS,
+    Settings,
+    read_toml,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LABEL = re.compile(r"[A-Za-z0-9+]+")
 MEMORY_UNITS = {"": 1e-3, "M": 1e-3, "MB": 1e-3, "MIB": 2**20 / 1e9, "G": 1.0, "GB": 1.0, "GIB": 2**30 / 1e9}
-DEVICES = ("auto", "cpu", "cuda")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
-POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
-LARGEST_SEED = 2**32 - 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,7 +76,7 @@ def settings_from(words: Sequence[str]) -> Settings:
     for name in ("participant_label", "session_label"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     settings = Settings(**{**values, "levels": _levels(values["levels"])})
-    _check(settings)
+    check(settings)
     return settings
 
 
@@ -89,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("levels", nargs="*", metavar="{participant,group}", help="one level or both")
     parser.add_argument("--version", action="version", version=f"synthprep {__version__}")
     _add_selection(parser.add_argument_group("which images"))
+    _add_preprocessing(parser.add_argument_group("preprocessing"))
     _add_synthesis(parser.add_argument_group("what to predict, and how"))
     _add_resources(parser.add_argument_group("resources"))
     _add_run(parser.add_argument_group("the run"))
@@ -117,6 +126,38 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--bids-filter-file", type=Path, metavar="JSON", help="contrast → pybids entities")
     group.add_argument(
         "--skip-bids-validation", action="store_true", help="go on without dataset_description.json"
+    )
+
+
+def _add_preprocessing(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--reference",
+        metavar="T1w",
+        help=f"contrast that every visit needs and has its grid ({_default('reference')})",
+    )
+    group.add_argument(
+        "--contrasts", type=_contrasts, metavar="T2w[,ct]", help="further contrasts to preprocess, where acquired"
+    )
+    group.add_argument(
+        "--bias-correction", choices=BIAS_CORRECTIONS, help=f"of MR images ({_default('bias_correction')})"
+    )
+    group.add_argument(
+        "--skull-strip",
+        choices=SKULL_STRIPPERS,
+        help=f"how the brain is found on MR images; skip: they came without skull ({_default('skull_strip')})",
+    )
+    group.add_argument(
+        "--registration", choices=REGISTRATIONS, help=f"to the reference ({_default('registration')})"
+    )
+    group.add_argument(
+        "--resolution",
+        metavar="MM",
+        help=f"voxel edges of the visit's grid: 1, 1,1,2 or native ({_default('resolution')})",
+    )
+    group.add_argument(
+        "--normalization",
+        choices=NORMALIZATIONS,
+        help=f"intensity scale of MR images ({_default('normalization')})",
     )
 
 
@@ -223,45 +264,3 @@ def _levels(words: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise UnknownLevelError(f"unknown level {unknown[0]}", f"there are {' and '.join(LEVELS)}")
     return tuple(level for level in LEVELS if level in words)
-
-
-def _check(settings: Settings) -> None:
-    """Raise an error for values that are out of range, also in a settings file, or that contradict each other."""
-    for name, known in (("network", NETWORKS), ("device", DEVICES)):
-        if getattr(settings, name) not in known:
-            raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
-    for name in POSITIVE:
-        value = getattr(settings, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{name} = {value} is not positive", "correct it")
-    if not 0 <= settings.seed <= LARGEST_SEED:
-        raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
-    if not settings.source:
-        raise UsageError("there is no source contrast", "give --source T1w")
-    if settings.target in settings.source:
-        raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
-    if settings.dry_run and "participant" not in settings.levels:
-        raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
-    _check_model(settings)
-    _check_folders(settings)
-
-
-def _check_model(settings: Settings) -> None:
-    if settings.model is None:
-        return
-    if settings.crossval:
-        raise UsageError("--model trains nothing, --crossval asks for training", "give one of them")
-    if not settings.model.exists():
-        raise NoInputError(
-            f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
-        )
-
-
-def _check_folders(settings: Settings) -> None:
-    """Keep the raw dataset read only: BIDS has room for results in its ``derivatives/`` alone."""
-    raw, out = settings.bids_dir.resolve(), settings.output_dir.resolve()
-    if out.is_relative_to(raw) and out.relative_to(raw).parts[:1] != ("derivatives",):
-        raise UsageError(
-            f"{settings.output_dir}: lies in the raw dataset, which is never written to",
-            f"give {settings.bids_dir / 'derivatives' / 'synthprep'}, or a folder elsewhere",
-        )

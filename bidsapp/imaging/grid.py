@@ -13,7 +13,7 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bidsapp.imaging.registration import RigidTransform
+    from bidsapp.imaging.transforms import LinearTransform
 
 # A Gaussian whose full width at half maximum makes up the difference between fine voxels and a coarse grid.
 FWHM = np.sqrt(8 * np.log(2))
@@ -36,15 +36,23 @@ class Grid:
         return image
 
 
-def common_grid(reference: nib.Nifti1Image, spacing: float = 1.0) -> Grid:
-    """Return the isotropic grid over a reference image's field of view.
+def visit_grid(reference: nib.Nifti1Image, resolution: str) -> Grid:
+    """Return the grid that a resolution asks for: ``1`` or ``1,1,2`` (mm), or ``native``, the reference's own."""
+    if resolution == "native":
+        return common_grid(reference, voxel_sizes(reference.affine))
+    edges = [float(edge) for edge in resolution.split(",")]
+    return common_grid(reference, edges[0] if len(edges) == 1 else np.array(edges))
+
+
+def common_grid(reference: nib.Nifti1Image, spacing: float | NDArray[np.float64] = 1.0) -> Grid:
+    """Return the rectangular grid over a reference image's field of view.
 
     Parameters
     ----------
     reference : Nifti1Image, shape (X, Y, Z)
         Its directions are kept: nothing is de-obliqued.
-    spacing : float
-        Voxel edge, mm.
+    spacing : float or ndarray, shape (3,)
+        Voxel edges along the reference's axes, mm.
 
     Returns
     -------
@@ -60,7 +68,9 @@ def common_grid(reference: nib.Nifti1Image, spacing: float = 1.0) -> Grid:
     return Grid(affine, (int(shape[0]), int(shape[1]), int(shape[2])), int(reference.header["sform_code"]) or 1)
 
 
-def resample(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | None = None) -> nib.Nifti1Image:
+def resample(
+    image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None = None, *, fill: float = 0.0
+) -> nib.Nifti1Image:
     """Carry an image to a grid by one cubic B-spline interpolation.
 
     A spline overshoots at edges, so the result is clamped to the range of the image. Voxels much finer than the
@@ -72,13 +82,16 @@ def resample(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | Non
         As acquired, bias-corrected.
     grid : Grid
         Where to.
-    transform : RigidTransform or None
+    transform : LinearTransform or None
         Maps points of the grid's space to points of the image's.
+
+    fill : float
+        Value outside the image's field of view: 0, or that of air on a CT.
 
     Returns
     -------
     Nifti1Image, float32
-        On the grid; 0 outside the image's field of view.
+        On the grid.
     """
     data = np.asarray(image.dataobj, np.float32)
     matrix = _index_map(image, grid, transform)
@@ -89,10 +102,10 @@ def resample(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | Non
         np.ones(data.shape, np.uint8), matrix, output_shape=grid.shape, order=0, mode="grid-constant"
     )
     clamped = np.clip(values, data.min(), data.max())
-    return grid.image(np.where(covered > 0, clamped, np.float32(0)).astype(np.float32))
+    return grid.image(np.where(covered > 0, clamped, np.float32(fill)).astype(np.float32))
 
 
-def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: RigidTransform | None = None) -> nib.Nifti1Image:
+def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None = None) -> nib.Nifti1Image:
     """Carry a mask to a grid: linear interpolation, cut at one half; uint8."""
     share = ndimage.affine_transform(
         (np.asarray(mask.dataobj) > 0).astype(np.float32),
@@ -104,7 +117,7 @@ def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: RigidTransform |
     return grid.image((share >= 0.5).astype(np.uint8))
 
 
-def _index_map(image: nib.Nifti1Image, grid: Grid, transform: RigidTransform | None) -> NDArray[np.float64]:
+def _index_map(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None) -> NDArray[np.float64]:
     """Return the matrix from the grid's voxel indices to the image's."""
     world = np.eye(4) if transform is None else transform.matrix
     return np.asarray(np.linalg.inv(image.affine) @ world @ grid.affine)

@@ -1,127 +1,123 @@
-"""Rigid registration of one contrast to another."""
+"""Linear registration of one contrast to another."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
+from scipy.spatial.transform import Rotation
 
-from bidsapp.errors import DataError
-from bidsapp.imaging.itk import LPS, import_ants, to_ants
+from bidsapp.imaging.grid import common_grid, resample_mask
+from bidsapp.imaging.itk import import_ants, to_ants
+from bidsapp.imaging.quality import mask_overlap
+from bidsapp.imaging.similarity import Refined, Similarity
+from bidsapp.imaging.transforms import LinearTransform, from_ants, write_itk
 
 if TYPE_CHECKING:
+    import nibabel as nib
     from numpy.typing import NDArray
 
-COARSE = {"aff_iterations": (1000, 500), "aff_shrink_factors": (6, 4), "aff_smoothing_sigmas": (3, 2)}
+Kind = Literal["rigid", "affine"]
+
+# From a start within a millimetre the two fine levels on a twentieth of the voxels are as near to the authors'
+# transforms of the test data as all four on a fifth, in a fifth of the time.
+FINE = {"aff_iterations": (1200, 10), "aff_shrink_factors": (2, 1), "aff_smoothing_sigmas": (1, 0)}
+COARSE = {"aff_iterations": (500,), "aff_shrink_factors": (4,), "aff_smoothing_sigmas": (2,)}
+SAMPLED = 0.05
+# Turns that the search tries, degrees about 13 axes: what lies between is within reach of a refinement.
+TURNS_DEG = (30.0, 60.0)
+REFINED_STARTS = 3
+# Brain masks of two contrasts of one head overlap by Dice 0.93–0.98 once aligned.
+MEETING_DICE = 0.9
+MASK_SPACING_MM = 3.0
 
 
 @dataclass(frozen=True)
-class RigidTransform:
-    """A rotation and a translation.
+class Head:
+    """What registration reads of a scan: the whole head, bias-corrected, and its brain mask, on one grid."""
 
-    Attributes
-    ----------
-    matrix : ndarray, shape (4, 4)
-        Maps points of the *fixed* image's space to points of the *moving* image's, RAS mm: the direction in
-        which an image is resampled.
-    """
-
-    matrix: NDArray[np.float64]
-
-    @property
-    def rotation_deg(self) -> float:
-        """Angle of the rotation, degrees."""
-        cosine = (np.trace(self.matrix[:3, :3]) - 1) / 2
-        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-
-    def displacement_mm(self, point: NDArray[np.float64]) -> float:
-        """Return how far a point of the fixed space is moved."""
-        return float(np.linalg.norm(apply_affine(self.matrix, point) - point))
+    image: nib.Nifti1Image
+    mask: nib.Nifti1Image
 
 
-def register_rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, *, sloppy: bool = False) -> RigidTransform:
-    """Find the rigid transform that aligns two contrasts of one head, by mutual information (ANTs).
+def register(fixed: Head, moving: Head, kind: Kind = "rigid", *, sloppy: bool = False) -> LinearTransform:
+    """Align two contrasts of one head by mutual information: the best of several starts, finished by ANTs.
 
     Two calls give the same bits: ANTs is held to one thread and a fixed seed.
 
     Parameters
     ----------
-    fixed, moving : Nifti1Image
-        Whole heads, bias-corrected, each on its own grid.
+    fixed, moving : Head
+        Each on its own grid.
+    kind : {"rigid", "affine"}
+        Degrees of freedom: 6 or 12.
     sloppy : bool
-        Only the two coarse levels.
+        ANTs at one coarse level only.
 
     Returns
     -------
-    RigidTransform
+    LinearTransform
+        Maps points of the fixed image's space to points of the moving image's.
     """
+    start = best_start(fixed, moving)
     ants = import_ants()
     with tempfile.TemporaryDirectory() as folder:
+        initial = write_itk(start.transform, Path(folder) / "start.txt")
         result = ants.registration(
-            to_ants(fixed), to_ants(moving), "Rigid", outprefix=f"{folder}/", **(COARSE if sloppy else {})
+            to_ants(fixed.image),
+            to_ants(moving.image),
+            kind.capitalize(),
+            initial_transform=str(initial),
+            outprefix=f"{folder}/",
+            aff_random_sampling_rate=SAMPLED,
+            **(COARSE if sloppy else FINE),
         )
-        return _from_ants(ants.read_transform(result["fwdtransforms"][0]))
+        return from_ants(ants.read_transform(result["fwdtransforms"][0]))
 
 
-def mean_displacement(a: RigidTransform, b: RigidTransform, mask: nib.Nifti1Image) -> float:
-    """Return the mean distance, over the voxels of a mask, between where two transforms put them; mm."""
-    points = apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0))
-    moved = [apply_affine(t.matrix, points) for t in (a, b)]
-    return float(np.linalg.norm(moved[0] - moved[1], axis=1).mean())
+def best_start(fixed: Head, moving: Head) -> Refined:
+    """Return a transform near enough for ANTs to finish.
 
-
-def write_itk(transform: RigidTransform, path: Path) -> Path:
-    """Write a transform as ITK text (LPS mm): the same transform, the same bytes."""
-    matrix = LPS @ transform.matrix @ LPS
-    numbers = [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
-    lines = (
-        "#Insight Transform File V1.0",
-        "#Transform 0",
-        "Transform: AffineTransform_double_3_3",
-        "Parameters: " + " ".join(f"{number:.12g}" for number in numbers),
-        "FixedParameters: 0 0 0",
-        "",
-    )
-    path.write_text("\n".join(lines), encoding="ascii")
-    return path
-
-
-def read_itk(path: Path) -> RigidTransform:
-    """Read a linear ITK text transform, whatever its centre.
-
-    Raises
-    ------
-    DataError
-        The file is no ITK text file of a linear transform in three dimensions.
+    The scanner's geometry and the brains' centres laid on each other are tried first. Where the refined better one
+    is poor, the head is turned in `TURNS_DEG` about 13 axes, and the best few are refined.
     """
-    values: dict[str, list[float]] = {}
-    try:
-        for line in path.read_text(encoding="ascii").splitlines():
-            name, _, numbers = line.partition(":")
-            if name in {"Parameters", "FixedParameters"}:
-                values[name] = [float(number) for number in numbers.split()]
-        parameters = np.array(values["Parameters"])
-        return RigidTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], values["FixedParameters"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path}: no linear ITK text transform: {error}", "run the participant level again"
-        ) from error
+    similarity = Similarity(fixed.image, moving.image, fixed.mask)
+    centred = np.eye(4)
+    centred[:3, 3] = _centre(moving.mask) - _centre(fixed.mask)
+    plain = [LinearTransform(np.eye(4)), LinearTransform(centred)]
+    first = similarity.refine(max(plain, key=similarity))
+    if _brains_meet(first.transform, fixed.mask, moving.mask):
+        return first
+    turned = [_turned(centred, turn, _centre(fixed.mask)) for turn in _turns()]
+    best = sorted(turned, key=similarity, reverse=True)[:REFINED_STARTS]
+    return max((first, *map(similarity.refine, best)), key=lambda found: found.similarity)
 
 
-def _from_ants(transform: object) -> RigidTransform:
-    parameters = np.array(transform.parameters)  # type: ignore[attr-defined]
-    centre = list(transform.fixed_parameters)  # type: ignore[attr-defined]
-    return RigidTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], centre))
+def _brains_meet(transform: LinearTransform, fixed: nib.Nifti1Image, moving: nib.Nifti1Image) -> bool:
+    grid = common_grid(fixed, MASK_SPACING_MM)
+    return mask_overlap(resample_mask(fixed, grid), resample_mask(moving, grid, transform)) >= MEETING_DICE
 
 
-def _matrix(rotation: NDArray[np.float64], shift: NDArray[np.float64], centre: list[float]) -> NDArray[np.float64]:
-    """Return the RAS matrix of ``x → rotation (x − centre) + centre + shift`` in LPS."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
-    matrix[:3, 3] = shift + np.array(centre[:3]) - rotation @ np.array(centre[:3])
-    return np.asarray(LPS @ matrix @ LPS)
+def _centre(mask: nib.Nifti1Image) -> NDArray[np.float64]:
+    """Return the centre of a mask, mm."""
+    return np.asarray(apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0).mean(axis=0)))
+
+
+def _turns() -> list[NDArray[np.float64]]:
+    """Return rotation matrices: `TURNS_DEG` both ways about the edges, face and space diagonals of a cube."""
+    axes = [np.array(axis, float) for axis in product((-1, 0, 1), repeat=3) if any(axis)]
+    vectors = [np.radians(degrees) * axis / np.linalg.norm(axis) for axis in axes for degrees in TURNS_DEG]
+    return list(Rotation.from_rotvec(vectors).as_matrix())
+
+
+def _turned(start: NDArray[np.float64], turn: NDArray[np.float64], centre: NDArray[np.float64]) -> LinearTransform:
+    """Return `start` after a turn about a point of the fixed space."""
+    motion = np.eye(4)
+    motion[:3, :3] = turn
+    motion[:3, 3] = centre - turn @ centre
+    return LinearTransform(start @ motion)

@@ -7,15 +7,22 @@ from typing import Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, isdefined, traits
 
-from bidsapp.imaging.grid import common_grid, resample, resample_mask
+from bidsapp.imaging.ct import soft_tissue
+from bidsapp.imaging.grid import resample, resample_mask, visit_grid
 from bidsapp.imaging.intensity import fit_scale, normalize
-from bidsapp.imaging.registration import read_itk, register_rigid, write_itk
+from bidsapp.imaging.registration import Head, register
+from bidsapp.imaging.tissue import tissue_classes
+from bidsapp.imaging.transforms import read_itk, write_itk
 from bidsapp.interfaces.base import Step, load, save
 
 
 class _RegisterInput(BaseInterfaceInputSpec):
     fixed = File(exists=True, mandatory=True, desc="corrected reference in its own grid")
+    fixed_mask = File(exists=True, mandatory=True, desc="the reference's brain mask in its own grid")
     moving = File(exists=True, mandatory=True, desc="corrected scan in its own grid")
+    moving_mask = File(exists=True, mandatory=True, desc="the scan's brain mask in its own grid")
+    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
+    kind = traits.Enum("rigid", "affine", usedefault=True)
     sloppy = traits.Bool(False, usedefault=True)
 
 
@@ -24,14 +31,18 @@ class _RegisterOutput(TraitedSpec):
 
 
 class Register(Step):
-    """Align a scan with the reference rigidly."""
+    """Align a scan with the reference."""
 
     input_spec = _RegisterInput
     output_spec = _RegisterOutput
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return the transform."""
-        transform = register_rigid(load(self.inputs.fixed), load(self.inputs.moving), sloppy=self.inputs.sloppy)
+        given = self.inputs
+        moving = soft_tissue(load(given.moving)) if given.ct else load(given.moving)
+        fixed = Head(load(given.fixed), load(given.fixed_mask))
+        moving = Head(moving, load(given.moving_mask))
+        transform = register(fixed, moving, given.kind, sloppy=given.sloppy)
         return {"transform": str(write_itk(transform, folder / "transform.txt"))}
 
 
@@ -40,7 +51,8 @@ class _ResampleInput(BaseInterfaceInputSpec):
     mask = File(exists=True, mandatory=True, desc="brain mask in the scan's grid")
     reference = File(exists=True, mandatory=True, desc="corrected reference in its own grid")
     transform = File(exists=True, desc="from the reference to the scan")
-    spacing = traits.Float(mandatory=True, desc="mm")
+    resolution = traits.Str(mandatory=True, desc="voxel edges, mm, or native")
+    fill = traits.Float(0.0, usedefault=True, desc="value outside the scan's field of view")
 
 
 class _ResampleOutput(TraitedSpec):
@@ -56,16 +68,40 @@ class Resample(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return image and mask."""
-        grid = common_grid(load(self.inputs.reference), self.inputs.spacing)
+        grid = visit_grid(load(self.inputs.reference), self.inputs.resolution)
         transform = read_itk(Path(self.inputs.transform)) if isdefined(self.inputs.transform) else None
-        image = resample(load(self.inputs.in_file), grid, transform)
+        image = resample(load(self.inputs.in_file), grid, transform, fill=self.inputs.fill)
         mask = resample_mask(load(self.inputs.mask), grid, transform)
         return {"out_file": save(image, folder / "image.nii"), "mask": save(mask, folder / "mask.nii")}
+
+
+class _TissueInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True)
+    mask = File(exists=True, mandatory=True)
+
+
+class _TissueOutput(TraitedSpec):
+    out_file = File(desc="tissue classes")
+
+
+class Tissue(Step):
+    """Tell fluid, grey and white matter of a T1w apart."""
+
+    input_spec = _TissueInput
+    output_spec = _TissueOutput
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        """Return the classes."""
+        classes = tissue_classes(load(self.inputs.in_file), load(self.inputs.mask))
+        return {"out_file": save(classes, folder / "tissue.nii")}
 
 
 class _NormalizeInput(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    method = traits.Str("robust", usedefault=True)
+    contrast = traits.Str("T1w", usedefault=True)
+    tissue = File(exists=True, desc="tissue classes of the visit's T1w")
 
 
 class _NormalizeOutput(TraitedSpec):
@@ -74,7 +110,7 @@ class _NormalizeOutput(TraitedSpec):
 
 
 class Normalize(Step):
-    """Put an image on the robust intensity scale of its brain."""
+    """Put an image on its intensity scale."""
 
     input_spec = _NormalizeInput
     output_spec = _NormalizeOutput
@@ -82,7 +118,8 @@ class Normalize(Step):
     def step(self, folder: Path) -> dict[str, Any]:
         """Return the normalized image and its scale."""
         image = load(self.inputs.in_file)
-        scale = fit_scale(image, load(self.inputs.mask))
+        tissue = load(self.inputs.tissue) if isdefined(self.inputs.tissue) else None
+        scale = fit_scale(self.inputs.method, image, load(self.inputs.mask), self.inputs.contrast, tissue)
         return {
             "out_file": save(normalize(image, scale), folder / "normalized.nii"),
             "scale": {"method": scale.method, "offset": scale.offset, "scale": scale.scale},

@@ -11,7 +11,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 from bidsapp.bids import names, sidecars
 from bidsapp.bids.sink import write_bytes, write_image, write_json
 from bidsapp.interfaces.base import Step, load
-from bidsapp.records import IntensityScale, Scan, Visit
+from bidsapp.records import CT, IntensityScale, Scan, Visit
 
 RECORD_FILE = "record.json"
 
@@ -22,7 +22,10 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     visit = traits.Any(mandatory=True, desc="Visit")
     contrast = traits.Str(mandatory=True)
     reference = traits.Str(mandatory=True, desc="contrast of the reference")
-    spacing = traits.Float(mandatory=True)
+    resolution = traits.Str(mandatory=True, desc="voxel edges, as people write them")
+    registration = traits.Str("rigid", usedefault=True)
+    corrected = traits.Bool(True, usedefault=True, desc="whether the bias field was divided out")
+    found_by = traits.Str(mandatory=True, desc="how the brain was found; 'given' where the skull was gone")
     sloppy = traits.Bool(mandatory=True)
     preproc = File(exists=True, mandatory=True)
     normalized = File(exists=True, mandatory=True)
@@ -80,25 +83,33 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     mask, preproc, normalized = (
         name(visit, scan, given.reference) for name in (names.brain_mask, names.preproc, names.normalized)
     )
-    write_image(load(given.mask), out / mask, sidecars.mask(about, scan.contrast, raw), dtype="uint8")
+    stripped = given.found_by == "given"
+    sidecar = sidecars.mask(about, scan.contrast, raw, given.found_by)
+    write_image(load(given.mask), out / mask, sidecar, dtype="uint8")
     sidecar = sidecars.preproc(
         about,
         scan.contrast,
         raw,
         sha256=given.fingerprint,
         decisions=given.decisions,
-        resolution=f"{given.spacing:g} mm isotropic, cubic B-spline",
+        resolution=f"{given.resolution}, cubic B-spline",
+        corrected=given.corrected,
+        stripped=stripped,
     )
-    write_image(load(given.preproc), out / preproc, sidecar)
+    # CT is kept in whole Hounsfield units, as scanners write it.
+    write_image(load(given.preproc), out / preproc, sidecar, dtype="int16" if scan.contrast == CT else "float32")
     scale = IntensityScale(**given.scale)
-    sidecar = sidecars.normalized(about, scan.contrast, (preproc, mask), scale)
+    sidecar = sidecars.normalized(about, scan.contrast, (preproc, mask), scale, stripped=stripped)
     write_image(load(given.normalized), out / normalized, sidecar)
 
 
 def _write_transform(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     path = names.transform(visit, scan, given.reference)
     sources = (_raw(given, scan), _raw(given, visit.scan(given.reference)))
-    write_json(sidecars.transform(_provenance(given, visit), scan.contrast, sources), out / names.sidecar(path))
+    sidecar = sidecars.transform(
+        _provenance(given, visit), scan.contrast, sources, given.registration.capitalize()
+    )
+    write_json(sidecar, out / names.sidecar(path))
     write_bytes(Path(given.transform).read_bytes(), out / path)
 
 

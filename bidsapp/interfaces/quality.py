@@ -5,25 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, isdefined, traits
 
 from bidsapp.imaging import quality
-from bidsapp.imaging.grid import common_grid, resample, resample_mask
-from bidsapp.imaging.registration import read_itk
+from bidsapp.imaging.alignment import Alignment, assess_alignment
+from bidsapp.imaging.ct import soft_tissue
+from bidsapp.imaging.transforms import read_itk
 from bidsapp.interfaces.base import Step, load
 from bidsapp.reports.figures import brain_mask_figure, registration_figure
-
-# Mutual information needs no detail; before and after are compared on one coarse grid.
-COARSE_MM = 2.0
 
 
 class _MeasureInput(BaseInterfaceInputSpec):
     mask = File(exists=True, mandatory=True, desc="the scan's brain mask on the common grid")
+    image = File(exists=True, desc="the scan on the common grid; measured where there are tissue classes")
+    tissue = File(exists=True, desc="tissue classes of the visit's T1w on the common grid")
+    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
     scan = File(exists=True, desc="corrected scan in its own grid")
     reference = File(exists=True, desc="corrected reference in its own grid")
-    reference_mask = File(exists=True, desc="the reference's brain mask on the common grid")
+    scan_mask = File(exists=True, mandatory=True, desc="brain mask of the scan in its own grid")
+    reference_mask = File(exists=True, desc="brain mask of the reference")
     transform = File(exists=True, desc="from the reference to the scan")
 
 
@@ -39,36 +39,27 @@ class Measure(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - nothing is written
         """Return the numbers."""
-        numbers: dict[str, Any] = {"brain_volume_ml": quality.brain_volume_ml(load(self.inputs.mask))}
+        numbers: dict[str, Any] = {
+            "brain_volume_ml": quality.brain_volume_ml(load(self.inputs.mask)),
+            "edge_contact_cm2": quality.edge_contact_cm2(load(self.inputs.scan_mask)),
+        }
+        if isdefined(self.inputs.tissue):
+            numbers.update(quality.image_quality(load(self.inputs.image), load(self.inputs.tissue)))
         if isdefined(self.inputs.transform):
-            numbers.update(self._alignment())
+            numbers.update(self._alignment().columns())
         return {"numbers": numbers}
 
-    def _alignment(self) -> dict[str, Any]:
-        reference, scan = load(self.inputs.reference), load(self.inputs.scan)
-        mask = load(self.inputs.reference_mask)
-        transform = read_itk(Path(self.inputs.transform))
-        coarse = common_grid(reference, COARSE_MM)
-        fixed, brain = resample(reference, coarse), resample_mask(mask, coarse)
-        before = quality.joint_information(fixed, resample(scan, coarse), brain)
-        after = quality.joint_information(fixed, resample(scan, coarse, transform), brain)
-        dice = quality.mask_overlap(mask, load(self.inputs.mask))
-        inside = np.argwhere(np.asarray(mask.dataobj) > 0)
-        centre = nib.affines.apply_affine(mask.affine, inside.mean(axis=0))
-        flags = quality.registration_verdict(nmi_before=before, nmi_after=after, mask_dice=dice)
-        return {
-            "mask_dice": dice,
-            "nmi_before": before,
-            "nmi_after": after,
-            "rotation_deg": transform.rotation_deg,
-            "translation_mm": transform.displacement_mm(centre),
-            "flags": "; ".join(flags),
-        }
+    def _alignment(self) -> Alignment:
+        given = self.inputs
+        scan = soft_tissue(load(given.scan)) if given.ct else load(given.scan)
+        masks = load(given.reference_mask), load(given.scan_mask)
+        return assess_alignment(load(given.reference), scan, *masks, read_itk(Path(given.transform)))
 
 
 class _FigureInput(BaseInterfaceInputSpec):
     image = File(exists=True, mandatory=True, desc="scan on the common grid")
     mask = File(exists=True, mandatory=True, desc="brain mask to draw")
+    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
     reference = File(exists=True, desc="reference on the common grid; then the alignment is drawn")
 
 
@@ -85,6 +76,8 @@ class Figure(Step):
     def step(self, folder: Path) -> dict[str, Any]:
         """Return the figure."""
         image, mask, path = load(self.inputs.image), load(self.inputs.mask), folder / "figure.svg"
+        if self.inputs.ct:
+            image = soft_tissue(image)
         if isdefined(self.inputs.reference):
             return {"out_file": str(registration_figure(load(self.inputs.reference), image, mask, path))}
         return {"out_file": str(brain_mask_figure(image, mask, path))}

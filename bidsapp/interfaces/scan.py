@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, traits
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field
-from bidsapp.imaging.brain import brain_mask
+from bidsapp.imaging.brain import Brain, find_brain
+from bidsapp.imaging.ct import ct_brain, hounsfield
 from bidsapp.imaging.headers import check_image
 from bidsapp.interfaces.base import Step, load, save
+from bidsapp.records import CT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def naming(scan: str) -> Iterator[None]:
+    """Put the acquired file's name before the message of a `DataError`."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{scan}: {error.message}", error.hint) from error
 
 
 class _CheckHeaderInput(BaseInterfaceInputSpec):
     in_file = traits.Str(mandatory=True, desc="scan as acquired; a string, for it may be a dangling link")
+    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
     stamp = traits.Str(desc="size and time of the scan, and our version: a changed file is read again")
 
 
@@ -34,9 +50,13 @@ class CheckHeader(Step):
     def step(self, folder: Path) -> dict[str, Any]:
         """Return checked image, decisions and fingerprint."""
         checked = check_image(Path(self.inputs.in_file))
+        image, said = checked.image, ()
+        if self.inputs.ct:
+            with naming(self.inputs.in_file):
+                image, said = hounsfield(image)
         return {
-            "out_file": save(checked.image, folder / "checked.nii"),
-            "decisions": list(checked.decisions),
+            "out_file": save(image, folder / "checked.nii"),
+            "decisions": [*checked.decisions, *said],
             "fingerprint": checked.fingerprint,
         }
 
@@ -44,10 +64,12 @@ class CheckHeader(Step):
 class _BrainMaskInput(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     scan = traits.Str(mandatory=True, desc="the acquired file, for messages")
+    method = traits.Str("deepbet", usedefault=True, desc="a skull-stripper, or ct")
 
 
 class _BrainMaskOutput(TraitedSpec):
     out_file = File(desc="brain mask in the scan's own grid")
+    found_by = traits.Str(desc="method; 'given' where the scan came without skull")
 
 
 class BrainMask(Step):
@@ -58,11 +80,13 @@ class BrainMask(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return the mask."""
-        try:
-            mask = brain_mask(load(self.inputs.in_file))
-        except DataError as error:
-            raise DataError(f"{self.inputs.scan}: {error.message}", error.hint) from error
-        return {"out_file": save(mask, folder / "mask.nii")}
+        image = load(self.inputs.in_file)
+        with naming(self.inputs.scan):
+            if self.inputs.method == CT:
+                brain = Brain(ct_brain(image), CT)
+            else:
+                brain = find_brain(image, self.inputs.method)
+        return {"out_file": save(brain.mask, folder / "mask.nii"), "found_by": brain.method}
 
 
 class _CorrectBiasInput(BaseInterfaceInputSpec):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.utility import IdentityInterface
@@ -10,14 +9,17 @@ from nipype.pipeline.engine import Node
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from bidsapp import __version__
-from bidsapp.interfaces.align import Normalize, Register, Resample
+from bidsapp.imaging.ct import AIR_HU
+from bidsapp.interfaces.align import Normalize, Register, Resample, Tissue
 from bidsapp.interfaces.output import SinkScan
 from bidsapp.interfaces.quality import Figure, Measure
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
+from bidsapp.workflows.method import describe, method_of, resolution_text
 
 if TYPE_CHECKING:
     from bidsapp.records import Scan, Visit
     from bidsapp.settings import Settings
+    from bidsapp.workflows.method import Method
 
 # GB. Behind each figure the peak resident memory that was measured on the T1w and FLAIR of a clinical visit with a
 # grid of 233 × 233 × 144, each step in a process of its own; what is declared leaves 0.4 or more to larger scans.
@@ -28,6 +30,7 @@ MEMORY_GB = {
     "bias": 1.0,  # 0.50
     "register": 1.0,  # 0.48
     "resample": 0.7,  # 0.23
+    "tissue": 0.6,
     "normalize": 0.6,  # 0.18
     "measure": 0.7,  # 0.24
     "figure": 0.8,  # 0.35
@@ -35,16 +38,9 @@ MEMORY_GB = {
 }
 
 
-@dataclass(frozen=True)
-class Method:
-    """Parameters of the steps, full or coarse."""
-
-    spacing: float = 1.0
-    bias_levels: int = 4
-    sloppy: bool = False
-
-
-SLOPPY = Method(spacing=3.0, bias_levels=1, sloppy=True)
+# What the reference gives to the scans that are aligned with it: the corrected image and the brain mask in its own
+# grid; image, mask and, of a T1w, tissue classes on the common one.
+REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue")
 
 
 def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, *, overwrite: bool) -> LiterateWorkflow:
@@ -67,67 +63,99 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, *, overwrite: boo
         Node ``inputnode`` takes the reference's corrected image (own grid), and its image and mask on the common
         grid; ``outputnode`` gives them. The reference itself needs no input.
     """
-    method = SLOPPY if settings.sloppy else Method()
-    aligned = scan.contrast != settings.reference
+    method = method_of(settings, scan.contrast)
     workflow = LiterateWorkflow(name=scan_name(scan))
-    workflow.__desc__ = _describe(scan.contrast, settings.reference, method)
-    fields = ["corrected", "image", "mask"]
-    source = Node(IdentityInterface(fields=fields), name="inputnode", mem_gb=0.01)
-    result = Node(IdentityInterface(fields=fields), name="outputnode", mem_gb=0.01)
-    header = _node("header", CheckHeader(in_file=str(scan.path), stamp=_stamp(scan)))
-    brain = _node("brain", BrainMask(scan=str(scan.path)))
-    bias = _node("bias", CorrectBias(levels=method.bias_levels))
-    resample = _node("resample", Resample(spacing=method.spacing))
-    normalize = _node("normalize", Normalize())
-    measure = _node("measure", Measure())
-    figure = _node("figure", Figure())
+    workflow.__desc__ = describe(scan.contrast, settings.reference, method)
+    source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
+    result = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="outputnode", mem_gb=0.01)
+    header = _node("header", CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan)))
+    brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain))
+    resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
+    normalize = _node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
+    measure = _node("measure", Measure(ct=method.ct))
+    figure = _node("figure", Figure(ct=method.ct))
     sink = _node("sink", _sink(settings, visit, scan, method), overwrite=overwrite or None)
     workflow.connect(
         [
             (header, brain, [("out_file", "in_file")]),
-            (header, bias, [("out_file", "in_file")]),
             (header, sink, [("decisions", "decisions"), ("fingerprint", "fingerprint")]),
-            (brain, bias, [("out_file", "mask")]),
             (brain, resample, [("out_file", "mask")]),
-            (bias, resample, [("out_file", "in_file")]),
+            (brain, sink, [("found_by", "found_by")]),
+            (brain, measure, [("out_file", "scan_mask")]),
+            (brain, result, [("out_file", "brain")]),
             (resample, normalize, [("out_file", "in_file"), ("mask", "mask")]),
-            (resample, measure, [("mask", "mask")]),
+            (resample, measure, [("out_file", "image"), ("mask", "mask")]),
             (resample, figure, [("out_file", "image")]),
             (resample, sink, [("out_file", "preproc"), ("mask", "mask")]),
+            (resample, result, [("out_file", "image"), ("mask", "mask")]),
             (normalize, sink, [("out_file", "normalized"), ("scale", "scale")]),
             (measure, sink, [("numbers", "numbers")]),
             (figure, sink, [("out_file", "figure")]),
-            (bias, result, [("out_file", "corrected")]),
-            (resample, result, [("out_file", "image"), ("mask", "mask")]),
         ]
     )
-    if aligned:
-        _connect_alignment(workflow, source, method)
+    corrected = _correct(workflow, method)
+    workflow.connect(
+        [(corrected, resample, [("out_file", "in_file")]), (corrected, result, [("out_file", "corrected")])]
+    )
+    if scan.contrast == settings.reference:
+        _connect_reference(workflow, corrected, result, tissue=scan.contrast == "T1w")
     else:
-        workflow.connect(bias, "out_file", resample, "reference")
-        workflow.connect(resample, "mask", figure, "mask")
+        _connect_alignment(workflow, corrected, source, method, tissue=settings.reference == "T1w")
     return workflow
 
 
-def _connect_alignment(workflow: LiterateWorkflow, source: Node, method: Method) -> None:
-    """Register the scan to the reference, and measure and draw how well that went."""
-    bias, resample, measure, figure, sink = (
-        workflow.get_node(name) for name in ("bias", "resample", "measure", "figure", "sink")
+def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
+    """Return the node whose ``out_file`` is the scan without its bias field."""
+    header, brain = workflow.get_node("header"), workflow.get_node("brain")
+    if not method.bias_levels:
+        return header
+    bias = _node("bias", CorrectBias(levels=method.bias_levels))
+    workflow.connect([(header, bias, [("out_file", "in_file")]), (brain, bias, [("out_file", "mask")])])
+    return bias
+
+
+def _connect_reference(workflow: LiterateWorkflow, corrected: Node, result: Node, *, tissue: bool) -> None:
+    """Let the reference define the grid and, where it is a T1w, the tissue classes of the visit."""
+    resample, normalize, measure, figure = (
+        workflow.get_node(name) for name in ("resample", "normalize", "measure", "figure")
     )
-    register = _node("register", Register(sloppy=method.sloppy))
+    workflow.connect([(corrected, resample, [("out_file", "reference")]), (resample, figure, [("mask", "mask")])])
+    if tissue:
+        classes = _node("tissue", Tissue())
+        workflow.connect(
+            [
+                (resample, classes, [("out_file", "in_file"), ("mask", "mask")]),
+                (classes, normalize, [("out_file", "tissue")]),
+                (classes, measure, [("out_file", "tissue")]),
+                (classes, result, [("out_file", "tissue")]),
+            ]
+        )
+
+
+def _connect_alignment(
+    workflow: LiterateWorkflow, corrected: Node, source: Node, method: Method, *, tissue: bool
+) -> None:
+    """Register the scan to the reference, and measure and draw how well that went."""
+    brain, resample, normalize, measure, figure, sink = (
+        workflow.get_node(name) for name in ("brain", "resample", "normalize", "measure", "figure", "sink")
+    )
+    register = _node("register", Register(kind=method.registration, ct=method.ct, sloppy=method.sloppy))
     workflow.connect(
         [
-            (source, register, [("corrected", "fixed")]),
-            (bias, register, [("out_file", "moving")]),
+            (source, register, [("corrected", "fixed"), ("brain", "fixed_mask")]),
+            (corrected, register, [("out_file", "moving")]),
+            (brain, register, [("out_file", "moving_mask")]),
             (source, resample, [("corrected", "reference")]),
             (register, resample, [("transform", "transform")]),
-            (source, measure, [("corrected", "reference"), ("mask", "reference_mask")]),
-            (bias, measure, [("out_file", "scan")]),
+            (source, measure, [("corrected", "reference"), ("brain", "reference_mask")]),
+            (corrected, measure, [("out_file", "scan")]),
             (register, measure, [("transform", "transform")]),
             (source, figure, [("image", "reference"), ("mask", "mask")]),
             (register, sink, [("transform", "transform")]),
         ]
     )
+    if tissue and not method.ct:
+        workflow.connect([(source, normalize, [("tissue", "tissue")]), (source, measure, [("tissue", "tissue")])])
 
 
 def scan_name(scan: Scan) -> str:
@@ -146,7 +174,9 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
         visit=visit,
         contrast=scan.contrast,
         reference=settings.reference,
-        spacing=method.spacing,
+        resolution=resolution_text(method.resolution),
+        corrected=method.bias_levels > 0,
+        registration=method.registration,
         sloppy=method.sloppy,
     )
 
@@ -161,19 +191,3 @@ def _stamp(scan: Scan) -> str:
     except OSError:
         return "unreadable"
     return f"{status.st_size} {status.st_mtime_ns} {__version__}"
-
-
-def _describe(contrast: str, reference: str, method: Method) -> str:
-    text = (
-        f"The brain was found on the {contrast} with deepbet [@deepbet], and the bias field was estimated inside "
-        f"it by N4 [@n4] at {method.bias_levels} fitting level(s) and divided out of the whole head. "
-    )
-    if contrast != reference:
-        levels = "two coarse levels" if method.sloppy else "four levels"
-        text += (
-            f"The {contrast} was registered to the {reference} rigidly by mutual information, {levels} [@ants]. "
-        )
-    return text + (
-        f"One cubic B-spline interpolation carried it to the visit's {method.spacing:g} mm isotropic grid; its "
-        "intensities were scaled so that the median in the brain is 0 and the interquartile range 1.\n"
-    )

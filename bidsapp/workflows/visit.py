@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from bidsapp.interfaces.output import scan_outputs
-from bidsapp.workflows.scan import init_scan_wf, scan_name
+from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf, scan_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def init_visit_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
     for scan in visit.scans:
         if scan.contrast != settings.reference:
             aligned = _scan_wf(settings, visit, scan)
-            fields = [(f"outputnode.{field}", f"inputnode.{field}") for field in ("corrected", "image", "mask")]
+            fields = [(f"outputnode.{field}", f"inputnode.{field}") for field in REFERENCE_FIELDS]
             workflow.connect([(reference, aligned, fields)])
     return workflow
 

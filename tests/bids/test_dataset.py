@@ -17,7 +17,7 @@ from bidsapp.bids.gather import gather
 from bidsapp.errors import CannotCreateError, UsageError
 from bidsapp.records import IntensityScale, Scan, Visit
 
-SCALE = IntensityScale("median-iqr", 100.0, 20.0)
+SCALE = IntensityScale("robust", 100.0, 20.0)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def write_visit(out, visit, flags):
         sink.write_image(
             image, out / normalized, sidecars.normalized(about, scan.contrast, (preproc, mask), SCALE)
         )
-        sink.write_image(image, out / mask, sidecars.mask(about, scan.contrast, raw), dtype="uint8")
+        sink.write_image(image, out / mask, sidecars.mask(about, scan.contrast, raw, "deepbet"), dtype="uint8")
         flag = flags if scan.contrast == "FLAIR" else ""
         rows.append({"filename": f"anat/{Path(preproc).name}", "contrast": scan.contrast, "flags": flag})
     path = names.synth(visit, [visit.scan("T1w")], "FLAIR")
@@ -69,7 +69,7 @@ def write_visit(out, visit, flags):
     sink.write_image(image, out / path, sidecar)
     transform = names.transform(visit, Scan(Path("f"), "FLAIR"), "T1w")
     sink.write_text("#", out / transform)
-    sink.write_json(sidecars.transform(about, "FLAIR", ("a",)), out / names.sidecar(transform))
+    sink.write_json(sidecars.transform(about, "FLAIR", ("a",), "Rigid"), out / names.sidecar(transform))
     sink.write_text("", out / names.report(visit))
     sink.write_text("", out / names.figure(visit, "brain", "T1w"))
     sink.write_tsv(rows, out / names.scans_table(visit), ["filename", *SCANS_COLUMNS])

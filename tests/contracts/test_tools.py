@@ -9,7 +9,7 @@ import pytest
 
 from bidsapp.imaging.grid import common_grid, resample
 from bidsapp.imaging.itk import DETERMINISTIC_ENVIRONMENT, import_ants, to_ants
-from bidsapp.imaging.registration import RigidTransform, read_itk, write_itk
+from bidsapp.imaging.transforms import LinearTransform, read_itk, write_itk
 from bidsapp.phantom.deformation import rigid
 
 
@@ -36,7 +36,7 @@ def test_ants_sees_the_geometry_that_nibabel_sees(blob, tmp_path):
 
 def test_our_transform_files_mean_to_ants_what_they_mean_to_us(blob, tmp_path):
     ants = import_ants()
-    transform = RigidTransform(rigid(np.array([5.0, -8, 3]), np.array([4.0, -6, 5])))
+    transform = LinearTransform(rigid(np.array([5.0, -8, 3]), np.array([4.0, -6, 5])))
     path = write_itk(transform, tmp_path / "t.txt")
     grid = common_grid(blob, 2.0)
     fixed = to_ants(grid.image(np.zeros(grid.shape, np.float32)))

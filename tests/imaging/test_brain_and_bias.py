@@ -6,7 +6,7 @@ import pytest
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field, shrink_factor
-from bidsapp.imaging.brain import brain_mask
+from bidsapp.imaging.brain import find_brain
 from bidsapp.imaging.headers import check_image
 from bidsapp.imaging.quality import mask_overlap
 from bidsapp.phantom.truth import read_truth
@@ -24,7 +24,7 @@ def test_shrink_factor_follows_the_voxels():
 def test_phantom(phantom_cohort, contrast):
     truth = read_truth(phantom_cohort, "sub-01_ses-1", contrast)
     image = check_image(phantom_cohort / f"sub-01/ses-1/anat/sub-01_ses-1_{contrast}.nii.gz").image
-    mask = brain_mask(image)
+    mask = find_brain(image).mask
     assert mask_overlap(mask, truth.brain) >= 0.95
     field = estimate_bias_field(image, mask)
     inside = np.asarray(truth.brain.dataobj) > 0
@@ -42,7 +42,7 @@ def test_real_brain(test_data, visit):
     subject, session = visit.split("_")
     image = check_image(test_data / f"openms/{subject}/{session}/anat/{visit}_T1w.nii.gz").image
     (truth,) = (test_data / "truth/openms").rglob(f"{visit}*T1w*mask.nii.gz")
-    assert mask_overlap(brain_mask(image), nib.load(truth)) >= 0.94
+    assert mask_overlap(find_brain(image).mask, nib.load(truth)) >= 0.94
 
 
 @pytest.mark.slow
@@ -50,9 +50,9 @@ def test_real_brain(test_data, visit):
 def test_a_head_of_another_size_is_an_error(phantom_cohort, factor, complaint):
     image = nib.load(phantom_cohort / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz")
     with pytest.raises(DataError, match=complaint):
-        brain_mask(nib.Nifti1Image(image.get_fdata(dtype=np.float32), np.diag([*[factor] * 3, 1]) @ image.affine))
+        find_brain(nib.Nifti1Image(image.get_fdata(dtype=np.float32), np.diag([*[factor] * 3, 1]) @ image.affine))
 
 
 def test_an_empty_foreground_is_an_error():
     with pytest.raises(DataError, match="no brain was found"):
-        brain_mask(nib.Nifti1Image(np.zeros((60, 60, 60), np.float32), np.diag([3.0, 3, 3, 1])))
+        find_brain(nib.Nifti1Image(np.zeros((60, 60, 60), np.float32), np.diag([3.0, 3, 3, 1])))

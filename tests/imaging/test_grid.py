@@ -5,7 +5,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from bidsapp.imaging.grid import common_grid, resample, resample_mask
-from bidsapp.imaging.registration import RigidTransform
+from bidsapp.imaging.transforms import LinearTransform
 
 
 def image_of(data, affine):
@@ -52,7 +52,7 @@ def test_range_is_kept_and_outside_is_zero():
     grid = common_grid(image, 1.0)
     away = np.eye(4)
     away[0, 3] = 60.0
-    moved = resample(image, grid, RigidTransform(away)).get_fdata()
+    moved = resample(image, grid, LinearTransform(away)).get_fdata()
     assert set(np.unique(moved[-55:])) == {0.0}
     kept = resample(image, grid).get_fdata()
     assert kept.min() >= 5.0
@@ -66,7 +66,7 @@ def test_transform_moves_points_of_the_grid_to_points_of_the_image():
     grid = common_grid(image, 2.0)
     shift = np.eye(4)
     shift[:3, 3] = (10.0, 0.0, 0.0)
-    found = resample(image, grid, RigidTransform(shift)).get_fdata()
+    found = resample(image, grid, LinearTransform(shift)).get_fdata()
     assert np.unravel_index(found.argmax(), found.shape) == (20, 20, 20)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bidsapp.imaging import quality
+from bidsapp.imaging.tissue import FLUID, GREY, WHITE
 
 
 def image(data, size=1.0):
@@ -22,18 +23,60 @@ def test_overlap_of_half_shifted_boxes():
     assert quality.mask_overlap(image(a * 0), image(b * 0)) == 0
 
 
-def test_information_is_one_for_strangers_and_two_for_twins():
-    random = np.random.default_rng(0)
-    a, b = random.uniform(size=(2, 60, 60, 60))
-    mask = image(np.ones(a.shape))
-    assert quality.joint_information(image(a), image(b), mask) == pytest.approx(1, abs=0.01)
-    assert quality.joint_information(image(a), image(a), mask) == pytest.approx(2, abs=1e-6)
+@pytest.fixture
+def scan():
+    """Return a function that makes a brain of three tissues in air, and its classes."""
+    classes = np.zeros((64, 64, 64), np.uint8)
+    classes[12:52, 12:52, 12:52] = FLUID
+    classes[16:48, 16:48, 16:48] = GREY
+    classes[22:42, 22:42, 22:42] = WHITE
+
+    def make(noise=20.0, bias=0.0, air=5.0):
+        random = np.random.default_rng(0)
+        data = np.choose(classes, [0, 200.0, 500.0, 800.0]) * (1 + bias * np.linspace(-1, 1, 64)[:, None, None])
+        data = data + np.where(
+            classes > 0, random.normal(0, noise, classes.shape), random.rayleigh(air, classes.shape)
+        )
+        return image(data), nib.Nifti1Image(classes, np.eye(4))
+
+    return make
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "dice", "reasons"),
-    [(1.04, 1.10, 0.97, 0), (1.04, 1.10, 0.60, 1), (1.10, 1.05, 0.97, 1), (1.0, 1.005, 0.5, 2)],
-)
-def test_verdict(before, after, dice, reasons):
-    verdict = quality.registration_verdict(nmi_before=before, nmi_after=after, mask_dice=dice)
-    assert len(verdict) == reasons
+def test_numbers_of_a_known_image(scan):
+    numbers = quality.image_quality(*scan())
+    assert numbers["cjv"] == pytest.approx(40 / 300, rel=0.02)
+    assert numbers["cnr"] == pytest.approx(300 / np.sqrt(800), rel=0.02)
+    assert numbers["snr"] == pytest.approx(np.mean([10, 25, 40]), rel=0.02)
+    assert numbers["wm2max"] == pytest.approx(800 / (800 + 2.14 * 20), rel=0.02)  # the brightest 131 of 8000
+    assert numbers["residual_bias"] < 0.002
+
+
+def test_noise_bias_and_ghosts_are_seen(scan):
+    good, noisy, shaded, foggy = (
+        quality.image_quality(*scan(**change)) for change in ({}, {"noise": 60.0}, {"bias": 0.3}, {"air": 60.0})
+    )
+    assert noisy["cjv"] > 2.5 * good["cjv"]
+    assert shaded["residual_bias"] > 5 * good["residual_bias"]
+    assert foggy["efc"] > good["efc"]
+    assert foggy["fber"] < 0.05 * good["fber"]
+
+
+def test_a_stripped_image_has_no_air(scan):
+    whole, classes = scan()
+    stripped = image(np.where(np.asarray(classes.dataobj) > 0, whole.get_fdata(), 0))
+    numbers = quality.image_quality(stripped, classes)
+    assert "fber" not in numbers
+    assert "cjv" in numbers
+
+
+def test_entropy_is_zero_for_a_point_and_one_for_a_plain():
+    point = np.zeros(1000)
+    point[3] = 9
+    assert quality.entropy_focus(point) == pytest.approx(0, abs=1e-9)
+    assert quality.entropy_focus(np.full(1000, 7.0)) == pytest.approx(1)
+
+
+def test_a_cut_brain_touches_the_edge():
+    data = np.zeros((10, 20, 30))
+    data[2:8, 5:15, 20:30] = 1
+    assert quality.edge_contact_cm2(image(data, 2.0)) == pytest.approx(6 * 10 * 4 / 100)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine, voxel_sizes
 
-from bidsapp.imaging.registration import RigidTransform, write_itk
+from bidsapp.imaging.transforms import LinearTransform, write_itk
 from bidsapp.interfaces.align import Normalize, Resample
 
 SHIFT = (6.0, -9.0, 4.0)
@@ -22,13 +22,13 @@ def centre(path):
 def transform(tmp_path):
     matrix = np.eye(4)
     matrix[:3, 3] = SHIFT
-    return str(write_itk(RigidTransform(matrix), tmp_path / "given.txt"))
+    return str(write_itk(LinearTransform(matrix), tmp_path / "given.txt"))
 
 
 def test_image_and_mask_are_carried_by_the_transform(files, transform, tmp_path):
     reference, _ = files("T1w")
     image, mask = files("FLAIR", SHIFT)
-    step = Resample(in_file=image, mask=mask, reference=reference, transform=transform, spacing=2.0)
+    step = Resample(in_file=image, mask=mask, reference=reference, transform=transform, resolution="2")
     outputs = step.run(cwd=str(tmp_path)).outputs
     for path in (outputs.out_file, outputs.mask):
         assert voxel_sizes(nib.load(path).affine) == pytest.approx([2, 2, 2])
@@ -38,7 +38,7 @@ def test_image_and_mask_are_carried_by_the_transform(files, transform, tmp_path)
 
 def test_the_reference_stays_where_it_is(files, tmp_path):
     image, mask = files("T1w", SHIFT)
-    outputs = Resample(in_file=image, mask=mask, reference=image, spacing=2.0).run(cwd=str(tmp_path)).outputs
+    outputs = Resample(in_file=image, mask=mask, reference=image, resolution="2").run(cwd=str(tmp_path)).outputs
     assert centre(outputs.out_file) == pytest.approx(SHIFT, abs=0.05)
 
 

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp.imaging.registration import RigidTransform, write_itk
+from bidsapp.imaging.transforms import LinearTransform, write_itk
 from bidsapp.interfaces.output import SinkScan, read_record, scan_outputs
 from bidsapp.records import Scan, Visit
 
@@ -32,7 +32,7 @@ def sink(files, tmp_path):
     def sink(contrast, out):
         more = {}
         if contrast != "T1w":
-            more["transform"] = str(write_itk(RigidTransform(np.eye(4)), tmp_path / "t.txt"))
+            more["transform"] = str(write_itk(LinearTransform(np.eye(4)), tmp_path / "t.txt"))
         work = tmp_path / f"work-{contrast}"
         work.mkdir(exist_ok=True)
         SinkScan(
@@ -41,13 +41,14 @@ def sink(files, tmp_path):
             visit=VISIT,
             contrast=contrast,
             reference="T1w",
-            spacing=1.0,
+            resolution="1 mm isotropic",
+            found_by="deepbet",
             sloppy=False,
             preproc=image,
             normalized=image,
             mask=mask,
             figure=str(figure),
-            scale={"method": "median-iqr", "offset": 300.0, "scale": 80.0},
+            scale={"method": "robust", "offset": 300.0, "scale": 80.0},
             numbers={"brain_volume_ml": 268.0, "flags": ""},
             decisions=["kept"],
             fingerprint="f" * 64,

@@ -31,10 +31,10 @@ def test_a_scan_that_cannot_be_read_is_named(files, tmp_path, kind):
 
 
 def test_a_missing_brain_is_reported_for_the_acquired_file(files, tmp_path, monkeypatch):
-    def none(_):
+    def none(*_):
         raise DataError("no brain was found", "look at the image")
 
-    monkeypatch.setattr(scan, "brain_mask", none)
+    monkeypatch.setattr(scan, "find_brain", none)
     with pytest.raises(DataError, match=r"^/raw/sub-01_T1w\.nii\.gz: no brain was found"):
         BrainMask(in_file=files("T1w")[0], scan="/raw/sub-01_T1w.nii.gz").run(cwd=str(tmp_path))
 

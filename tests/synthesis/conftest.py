@@ -33,7 +33,7 @@ def make_pair(folder, number, *, target=True):
         mask=paths["mask"],
         target=paths["target"] if target else None,
         target_mask=paths["mask"] if target else None,
-        target_scale=IntensityScale("median-iqr", 100.0 + number, 10.0 * number) if target else None,
+        target_scale=IntensityScale("robust", 100.0 + number, 10.0 * number) if target else None,
         fingerprint=f"{number:064d}",
     )
 

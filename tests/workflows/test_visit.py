@@ -28,7 +28,7 @@ def test_every_node_declares_threads_and_memory(settings, visit):
     workflow = init_visit_wf(settings(), visit)
     nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
     working = [node for node in nodes if node.name not in {"inputnode", "outputnode"}]
-    assert len(working) == 8 + 9  # the FLAIR is registered, too
+    assert len(working) == 9 + 9  # tissue classes of the T1w, registration of the FLAIR
     assert {node.n_procs for node in working} == {1}
     assert all(0.1 < node.mem_gb < 3 for node in working)
 
@@ -46,8 +46,8 @@ def test_an_image_is_interpolated_once(settings, visit):
 @pytest.mark.parametrize(
     ("sloppy", "words"),
     [
-        (False, ["1 mm isotropic", "4 fitting", "four levels"]),
-        (True, ["3 mm isotropic", "1 fitting", "two coarse"]),
+        (False, ["1 mm isotropic", "4 fitting", "ANTs at two levels"]),
+        (True, ["3 mm isotropic", "1 fitting", "one coarse level"]),
     ],
 )
 def test_methods_say_what_was_really_used(settings, visit, sloppy, words):

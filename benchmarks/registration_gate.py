@@ -1,0 +1,96 @@
+"""How often the verdict on a registration is wrong: good transforms moved by known amounts.
+
+Every pair of a T1w and another contrast is registered once. Moved by less than 1 mm (mean over the brain) the
+transform is still good, and a flag is a *false alarm*; moved by 3 to 40 mm it is broken, and no flag is a *miss*.
+
+    python benchmarks/registration_gate.py DATASET [DATASET ...] [--cases 40] [--jobs 2]
+"""
+
+import argparse
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+GOOD_MM = (0.0, 1.0)
+BROKEN_MM = (3.0, 40.0)
+
+
+def perturbed(similarity, transform, wanted_mm: float, random: np.random.Generator):
+    """Return the transform moved by a random motion whose mean displacement of the brain is `wanted_mm`."""
+    direction = random.normal(size=6)
+    size = wanted_mm / np.linalg.norm(direction)
+    for _ in range(20):
+        moved = similarity.corrected(transform, size * direction)
+        size *= wanted_mm / max(similarity.distance_mm(transform, moved), 1e-9)
+    return moved
+
+
+def measure(fixed_path: Path, moving_path: Path, cases: int, seed: int):
+    """Return for each case the millimetres by which the transform was moved, and the flags."""
+    from bidsapp.imaging.alignment import assess_alignment
+    from bidsapp.imaging.bias import correct_bias, estimate_bias_field
+    from bidsapp.imaging.brain import find_brain
+    from bidsapp.imaging.headers import check_image
+    from bidsapp.imaging.registration import Head, register
+    from bidsapp.imaging.similarity import Similarity
+
+    heads = []
+    for path in (fixed_path, moving_path):
+        image = check_image(path).image
+        mask = find_brain(image).mask
+        heads.append(Head(correct_bias(image, estimate_bias_field(image, mask)), mask))
+    fixed, moving = heads
+    good = register(fixed, moving)
+    similarity = Similarity(fixed.image, moving.image, fixed.mask)
+    random = np.random.default_rng(seed)
+    rows = []
+    for case in range(cases):
+        broken = case % 2
+        mm = float(np.exp(random.uniform(*np.log(BROKEN_MM)))) if broken else float(random.uniform(*GOOD_MM))
+        moved = perturbed(similarity, good, mm, random)
+        alignment = assess_alignment(fixed.image, moving.image, fixed.mask, moving.mask, moved)
+        rows.append((bool(broken), mm, alignment))
+    return rows
+
+
+def main() -> None:
+    """Print every wrong verdict, and the shares of false alarms and misses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", type=Path, nargs="+")
+    parser.add_argument("--cases", type=int, default=40, help="per pair, half of them broken")
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    pairs = [
+        (fixed, moving)
+        for dataset in args.datasets
+        for fixed in sorted(dataset.glob("sub-*/**/anat/*_T1w.nii.gz"))
+        for moving in (fixed.with_name(fixed.name.replace("_T1w", f"_{c}")) for c in ("FLAIR", "T2w"))
+        if moving.exists()
+    ]
+    verdicts = {True: [], False: []}
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        running = [
+            (moving, pool.submit(measure, fixed, moving, args.cases, seed))
+            for seed, (fixed, moving) in enumerate(pairs)
+        ]
+        for moving, job in running:
+            for broken, mm, alignment in job.result():
+                flagged = bool(alignment.flags)
+                verdicts[broken].append(flagged)
+                if flagged is not broken:
+                    print(f"{moving.name}: moved {mm:.1f} mm: {alignment}", flush=True)
+            residuals = [alignment.residual_mm for broken, _, alignment in job.result() if not broken]
+            print(
+                f"{moving.name}: residual of good ones, mean {np.mean(residuals):.2f}, max {max(residuals):.2f} mm"
+            )
+    print(f"cases {len(verdicts[True]) + len(verdicts[False])}")
+    print(f"false alarms {np.mean(verdicts[False]):.1%} of {len(verdicts[False])}")
+    print(f"misses {1 - np.mean(verdicts[True]):.1%} of {len(verdicts[True])}")
+
+
+if __name__ == "__main__":
+    main()

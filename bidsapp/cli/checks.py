@@ -1,0 +1,104 @@
+"""Settings that are out of range or contradict each other: errors before anything starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bidsapp.errors import NoInputError, UsageError
+from bidsapp.records import CT
+from bidsapp.settings import (
+    BIAS_CORRECTIONS,
+    DEVICES,
+    NETWORKS,
+    NORMALIZATIONS,
+    REGISTRATIONS,
+    SKULL_STRIPPERS,
+)
+
+if TYPE_CHECKING:
+    from bidsapp.settings import Settings
+
+POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
+LARGEST_SEED = 2**32 - 1
+# Coarser, and a cortex is a voxel; finer, and a visit is no longer held in memory.
+EDGE_MM = (0.3, 5.0)
+CHOICES = {
+    "network": NETWORKS,
+    "device": DEVICES,
+    "bias_correction": BIAS_CORRECTIONS,
+    "skull_strip": SKULL_STRIPPERS,
+    "registration": REGISTRATIONS,
+    "normalization": NORMALIZATIONS,
+}
+
+
+def check(settings: Settings) -> None:
+    """Raise an error for values that are out of range, also in a settings file, or that contradict each other.
+
+    Raises
+    ------
+    UsageError
+        Names the value, and what would do.
+    NoInputError
+        There is no such bundle.
+    """
+    for name, known in CHOICES.items():
+        if getattr(settings, name) not in known:
+            raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
+    for name in POSITIVE:
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{name} = {value} is not positive", "correct it")
+    if not 0 <= settings.seed <= LARGEST_SEED:
+        raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
+    if not settings.source:
+        raise UsageError("there is no source contrast", "give --source T1w")
+    if settings.target in settings.source:
+        raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
+    if settings.dry_run and "participant" not in settings.levels:
+        raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
+    _check_preprocessing(settings)
+    _check_model(settings)
+    _check_folders(settings)
+
+
+def _check_preprocessing(settings: Settings) -> None:
+    edges = settings.resolution.split(",")
+    low, high = EDGE_MM
+    if settings.resolution != "native" and (len(edges) not in {1, 3} or not all(_is_edge(edge) for edge in edges)):
+        raise UsageError(
+            f"resolution = {settings.resolution!r}: no voxel edges of {low:g} to {high:g} mm",
+            "write 1, or 1,1,2, or native",
+        )
+    if settings.reference == CT:
+        raise UsageError("a CT cannot be the reference", "give --reference an MR contrast")
+    if settings.normalization == "fcm" and settings.reference != "T1w":
+        raise UsageError("--normalization fcm finds white matter on a T1w", "give --reference T1w")
+
+
+def _is_edge(word: str) -> bool:
+    try:
+        return EDGE_MM[0] <= float(word) <= EDGE_MM[1]
+    except ValueError:
+        return False
+
+
+def _check_model(settings: Settings) -> None:
+    if settings.model is None:
+        return
+    if settings.crossval:
+        raise UsageError("--model trains nothing, --crossval asks for training", "give one of them")
+    if not settings.model.exists():
+        raise NoInputError(
+            f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
+        )
+
+
+def _check_folders(settings: Settings) -> None:
+    """Keep the raw dataset read only: BIDS has room for results in its ``derivatives/`` alone."""
+    raw, out = settings.bids_dir.resolve(), settings.output_dir.resolve()
+    if out.is_relative_to(raw) and out.relative_to(raw).parts[:1] != ("derivatives",):
+        raise UsageError(
+            f"{settings.output_dir}: lies in the raw dataset, which is never written to",
+            f"give {settings.bids_dir / 'derivatives' / 'synthprep'}, or a folder elsewhere",
+        )

@@ -1,0 +1,80 @@
+"""CT: units, masks, registration with a T1w."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.errors import DataError
+from bidsapp.imaging.alignment import assess_alignment
+from bidsapp.imaging.brain import find_brain
+from bidsapp.imaging.ct import ct_brain, head_mask, hounsfield, soft_tissue
+from bidsapp.imaging.quality import brain_volume_ml, mask_overlap
+from bidsapp.imaging.registration import Head, register
+from bidsapp.imaging.transforms import LinearTransform, mean_displacement
+from bidsapp.phantom.deformation import rigid
+
+from ..painted import paint
+
+EDGE = 60
+
+
+@pytest.fixture
+def skull():
+    """Return a CT of a ball of brain of 4 cm in a shell of bone in skin, and the ball."""
+    distance = np.linalg.norm(np.moveaxis(np.indices([EDGE] * 3), 0, -1) - EDGE / 2, axis=-1) * 2.0
+    data = np.full(distance.shape, -1000.0, np.float32)
+    data[distance < 52] = 20
+    data[distance < 46] = 1200
+    data[distance < 40] = 35
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    return nib.Nifti1Image(data, affine), nib.Nifti1Image((distance < 40).astype(np.uint8), affine)
+
+
+def test_padding_is_clipped_and_said(skull):
+    data = skull[0].get_fdata(dtype=np.float32)
+    data[:2] = -3024
+    image, said = hounsfield(nib.Nifti1Image(data, skull[0].affine))
+    assert (image.get_fdata().min(), len(said)) == (-1024, 1)
+    assert str(2 * EDGE**2) in said[0]
+
+
+def test_what_has_no_air_is_refused(skull):
+    shifted = nib.Nifti1Image(skull[0].get_fdata(dtype=np.float32) + 1000, skull[0].affine)
+    with pytest.raises(DataError, match="no Hounsfield units") as error:
+        hounsfield(shifted)
+    assert "intercept" in error.value.hint
+
+
+def test_the_brain_is_what_bone_encloses(skull):
+    image, ball = skull
+    assert mask_overlap(ct_brain(image), ball) > 0.93
+    assert brain_volume_ml(head_mask(image)) == pytest.approx(4 / 3 * np.pi * 5.2**3, rel=0.05)
+
+
+def test_a_table_is_no_head(skull):
+    image, _ = skull
+    data = image.get_fdata(dtype=np.float32)
+    data[5:55, 1:3, :] = 200
+    with_table = head_mask(nib.Nifti1Image(data, image.affine))
+    assert np.array_equal(with_table.get_fdata(), head_mask(image).get_fdata())
+
+
+def test_air_has_no_brain():
+    with pytest.raises(DataError, match="density of brain"):
+        ct_brain(nib.Nifti1Image(np.full((40, 40, 40), -1000, np.float32), np.diag([3.0, 3, 3, 1])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["01", "09"])
+def test_a_real_anatomy_is_found_and_aligned(test_data, number):
+    t1w, ct, truth = paint(test_data / f"labelmaps/training_seg_{number}.nii.gz")
+    ct, _ = hounsfield(ct)
+    brain = ct_brain(ct)
+    assert mask_overlap(brain, truth) >= 0.94
+    motion = rigid(np.array([8.0, -5, 12]), np.array([10.0, -20, 15]))
+    moving = Head(*(nib.Nifti1Image(np.asarray(i.dataobj), motion @ i.affine) for i in (soft_tissue(ct), brain)))
+    fixed = Head(t1w, find_brain(t1w).mask)
+    found = register(fixed, moving)
+    assert mean_displacement(found, LinearTransform(motion), truth) < 0.5
+    alignment = assess_alignment(fixed.image, moving.image, fixed.mask, moving.mask, found)
+    assert not alignment.flags
