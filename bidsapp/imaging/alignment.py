@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MIN_MASK_DICE = 0.85
 # The normalized mutual information of unrelated images is 1; two aligned contrasts share 1.05–1.25.
 MIN_NMI = 1.02
-# A perfect header and a registration that is off by a millimetre differ by up to 0.013.
+# Where the header is perfect, a registration that is off by a millimetre loses up to 0.018.
 MAX_NMI_LOSS = 0.02
 # A second search ends within 0.6 mm of a good transform; benchmarks/registration_gate.py says what 2 mm let pass.
 MAX_RESIDUAL_MM = 2.0

@@ -130,7 +130,7 @@ def _robex(image: nib.Nifti1Image) -> NDArray[np.bool_]:
         mask = robex_mask(image)
     except (PyRobexError, OSError) as error:
         raise DataError(f"ROBEX found no brain ({error})", f"{ADVICE} Or give --skull-strip deepbet") from error
-    return np.asarray(mask.dataobj) > 0
+    return np.asarray(mask.data) > 0  # a class of its own, not nibabel's
 
 
 METHODS: dict[str, Finder] = {"deepbet": _deepbet, "robex": _robex}

