@@ -4,8 +4,8 @@ The three run by turns on the same T1w and FLAIR, each in processes of its own; 
 (children included) and the ratios of paired runs.
 
 - *bare*: deepbet, N4 in its mask, ANTs' rigid registration at its defaults, one B-spline interpolation, a scale;
-- *article*: N4 at its defaults, ANTs' Rigid and then Affine, B-spline, ROBEX, as ``preprocess`` and ``coregister`` of
-  2019 did it.
+- *article*: N4 at its defaults, ANTs' Rigid and then Affine, B-spline, ROBEX, as ``preprocess`` and ``coregister``
+  of 2019 did it.
 
     python benchmarks/participant.py DATASET sub-01[_ses-A] [--pairs 5] [--article 1]
 """
