@@ -16,7 +16,8 @@ LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "seed-resnet")
 BIAS_CORRECTIONS = ("n4", "none")
-SKULL_STRIPPERS = ("deepbet", "robex", "skip")
+SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
+REFERENCE_POLICIES = ("first", "best")
 REGISTRATIONS = ("rigid", "affine")
 NORMALIZATIONS = ("robust", "zscore", "fcm", "kde", "whitestripe", "none")
 
@@ -47,12 +48,20 @@ class Settings:
         ``auto``, ``cpu`` or ``cuda``.
     reference : str
         The contrast whose grid the visit's images share.
+    reference_policy : str
+        Which of several reference scans of a visit is used: the ``first``, or the ``best``: the finest voxels,
+        then the least motion.
+    derivatives : tuple of str
+        ``NAME=PATH`` of datasets whose transforms, and with ``--skull-strip precomputed`` masks, are used.
     contrasts : tuple of str
         Contrasts to preprocess besides reference, sources and target.
     bias_correction : str
         ``n4`` or ``none``; a CT never is corrected.
+    write_bias_field : bool
+        Write the bias field, too.
     skull_strip : str
-        How the brain is found on MR; ``skip`` for images that came without skull.
+        How the brain is found on MR: ``auto`` is deepbet, and a template where that fails; ``precomputed`` are the
+        masks of ``derivatives``; ``skip`` is for images that came without skull.
     registration : str
         ``rigid`` or ``affine``.
     resolution : str
@@ -100,8 +109,11 @@ class Settings:
     mem_gb: float | None = None
     device: str = "auto"
     reference: str = "T1w"
+    reference_policy: str = "first"
+    derivatives: tuple[str, ...] = ()
     contrasts: tuple[str, ...] = ()
     bias_correction: str = "n4"
+    write_bias_field: bool = False
     skull_strip: str = "deepbet"
     registration: str = "rigid"
     resolution: str = "1"

@@ -1,13 +1,15 @@
-"""The files at the root of the derivatives: each written once, by whichever process is first."""
+"""The files at the root of the derivatives: whichever process is first writes them."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids.names import DESCRIPTIONS
+from bidsapp.bids.precomputed import datasets
 from bidsapp.bids.sink import write_json, write_text, write_tsv
 from bidsapp.errors import CannotCreateError, UsageError
 
@@ -19,8 +21,8 @@ IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", 
 
 README = """# SynthPrep derivatives
 
-Written by SynthPrep {version}. Every visit has its contrasts on one grid (`desc-preproc`), on a robust intensity
-scale (`desc-normalized`), and where the group level ran a synthesized contrast (`desc-synth`).
+Written by SynthPrep {version}. Every visit has its contrasts on one grid (`desc-preproc`), on an invertible
+intensity scale (`desc-normalized`), and where the group level ran a synthesized contrast (`desc-synth`).
 
 - `sub-*.html`, `group.html`: reports. `*_scans.tsv`: quality numbers, explained in `scans.json`.
 - `models/`: trained networks. `models/*/splits.tsv` says who was in the training set.
@@ -47,8 +49,8 @@ SCANS_COLUMNS = {
     "rotation_deg": "Rotation that the registration found, degrees",
     "translation_mm": "Displacement of the brain's centre that the registration found, mm",
     "volume_ratio": "Determinant of the registration's matrix; 1 for a rigid one",
-    "scale_offset": "Offset of the intensity scale: the median in the brain",
-    "scale_scale": "Scale of the intensity scale: the interquartile range in the brain",
+    "scale_offset": "Offset of the intensity scale, units of the image; the sidecar names the method",
+    "scale_scale": "Scale of the intensity scale, units of the image: z = (x - offset) / scale",
     "flags": "Why the registration is not to be trusted; n/a where it passed",
 }
 
@@ -85,8 +87,7 @@ def open_derivatives(settings: Settings) -> Path:
         for name, text in contents.items():
             if not (out / name).exists():
                 write_text(text, out / name)
-        if not (out / "dataset_description.json").exists():
-            write_json(_description(settings), out / "dataset_description.json")
+        write_json(_description(settings), out / "dataset_description.json")
         if not (out / "scans.json").exists():
             write_json({name: {"Description": text} for name, text in SCANS_COLUMNS.items()}, out / "scans.json")
         update_descriptions(out, settings)
@@ -118,7 +119,19 @@ def update_participants(out: Path) -> None:
 
 
 def _description(settings: Settings) -> dict[str, Any]:
-    raw = Path(os.path.relpath(settings.bids_dir.resolve(), settings.output_dir.resolve())).as_posix()
+    """Return the description that is there, or a new one, with the links of this run."""
+    path = settings.output_dir / "dataset_description.json"
+    description = json.loads(path.read_text(encoding="utf-8")) if path.exists() else _new_description(settings)
+    links = {name: _relative(settings, folder) for name, folder in datasets(settings.derivatives).items()}
+    return {**description, "DatasetLinks": {**description.get("DatasetLinks", {}), **links}}
+
+
+def _relative(settings: Settings, folder: Path) -> str:
+    return Path(os.path.relpath(folder.resolve(), settings.output_dir.resolve())).as_posix()
+
+
+def _new_description(settings: Settings) -> dict[str, Any]:
+    raw = _relative(settings, settings.bids_dir)
     generated: dict[str, Any] = {"Name": "SynthPrep", "Version": __version__, "CodeURL": CODE_URL}
     if os.environ.get("SYNTHPREP_CONTAINER"):
         generated["Container"] = {"Type": os.environ["SYNTHPREP_CONTAINER"]}

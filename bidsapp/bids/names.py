@@ -19,6 +19,7 @@ ENTITY_ORDER = ("acq", "ce", "rec", "run", "space", "res", "label", "from", "to"
 DESCRIPTIONS = {
     "preproc": "Image, its bias field corrected where it has one, resampled once to the visit's common grid",
     "normalized": "The preprocessed image on an invertible intensity scale",
+    "biasfield": "Bias field that the acquired image was divided by, on its own grid",
     "brain": "Brain mask of the visit's reference image, on the common grid",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
 }
@@ -27,6 +28,11 @@ DESCRIPTIONS = {
 def brain_desc(contrast: str, reference: str) -> str:
     """Return the ``desc-`` label of a brain mask: ``brain``, or ``brainFLAIR`` for a co-registered scan's own."""
     return "brain" if contrast == reference else f"brain{contrast}"
+
+
+def bias_field(visit: Visit, scan: Scan) -> str:
+    """Return the path of the bias field of a scan, in the scan's own grid."""
+    return path(visit, {**scan.entities, "desc": "biasfield"}, scan.contrast, ".nii.gz")
 
 
 def visit_dir(visit: Visit) -> str:
@@ -47,19 +53,19 @@ def normalized(visit: Visit, scan: Scan, reference: str) -> str:
 def brain_mask(visit: Visit, scan: Scan, reference: str) -> str:
     """Return the path of the brain mask found on one scan, on the common grid."""
     entities = {**scan.entities, **_space(scan, reference), "desc": brain_desc(scan.contrast, reference)}
-    return _path(visit, entities, "mask", ".nii.gz")
+    return path(visit, entities, "mask", ".nii.gz")
 
 
 def transform(visit: Visit, scan: Scan, reference: str) -> str:
     """Return the path of the rigid transform that carries an image to the reference (ITK text, LPS mm)."""
     entities = {**scan.entities, "from": scan.contrast, "to": reference, "mode": "image"}
-    return _path(visit, entities, "xfm", ".txt")
+    return path(visit, entities, "xfm", ".txt")
 
 
 def synth(visit: Visit, sources: Iterable[Scan], target: str) -> str:
     """Return the path of a predicted image."""
     shared = reduce(lambda a, b: dict(a.items() & b.items()), (dict(s.entities) for s in sources))
-    return _path(visit, {**shared, "desc": "synth"}, target, ".nii.gz")
+    return path(visit, {**shared, "desc": "synth"}, target, ".nii.gz")
 
 
 def bundle(sources: Iterable[str], target: str, network: str) -> str:
@@ -95,10 +101,11 @@ def _space(scan: Scan, reference: str) -> dict[str, str]:
 
 
 def _image(visit: Visit, scan: Scan, reference: str, desc: str) -> str:
-    return _path(visit, {**scan.entities, **_space(scan, reference), "desc": desc}, scan.contrast, ".nii.gz")
+    return path(visit, {**scan.entities, **_space(scan, reference), "desc": desc}, scan.contrast, ".nii.gz")
 
 
-def _path(visit: Visit, entities: Mapping[str, str], suffix: str, ending: str) -> str:
+def path(visit: Visit, entities: Mapping[str, str], suffix: str, ending: str) -> str:
+    """Return the path of a visit's anatomical file with these entities, in BIDS order."""
     known = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
     unknown = sorted(set(entities) - set(ENTITY_ORDER))
     if unknown:

@@ -165,7 +165,7 @@ def _visits(
     for (subject, session), by_contrast in sorted(scans.items(), key=lambda item: (item[0][0], item[0][1] or "")):
         if settings.session_label and session not in settings.session_label:
             continue
-        visit = Visit(subject, session, tuple(_first(s) for s in by_contrast.values()))
+        visit = Visit(subject, session, tuple(_one(s, settings) for s in by_contrast.values()))
         if settings.reference in by_contrast:
             visits.append(visit)
         else:
@@ -174,11 +174,18 @@ def _visits(
     return visits, skipped
 
 
-def _first(scans: Sequence[Scan]) -> Scan:
-    if len(scans) > 1:
-        names = ", ".join(scan.path.name for scan in scans[1:])
-        log.warning("%s is used, not %s; --bids-filter-file decides otherwise", scans[0].path.name, names)
-    return scans[0]
+def _one(scans: Sequence[Scan], settings: Settings) -> Scan:
+    """Return the scan of a contrast to use: the first in BIDS order, or the best, as the policy says."""
+    if len(scans) == 1:
+        return scans[0]
+    used = scans[0]
+    if scans[0].contrast == settings.reference and settings.reference_policy == "best":
+        from bidsapp.imaging.choice import best_image
+
+        used = scans[best_image([scan.path for scan in scans])]
+    names = ", ".join(scan.path.name for scan in scans if scan is not used)
+    log.warning("%s is used, not %s; --bids-filter-file decides otherwise", used.path.name, names)
+    return used
 
 
 def _visit_of(path: str) -> tuple[str, str | None]:

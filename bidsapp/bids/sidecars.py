@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from bidsapp.records import IntensityScale
 
+# How a mask came about that no skull-stripper found.
+FOUND = {"given": "outline of an image that came without skull", "precomputed": "made by somebody else"}
 SLOPPY = "SLOPPY: coarse and quick, for tests only. "
 
 
@@ -94,19 +96,30 @@ def normalized(
     }
 
 
-def mask(provenance: Provenance, contrast: str, raw: str, found_by: str) -> dict[str, Any]:
+def bias_field(provenance: Provenance, contrast: str, raw: str) -> dict[str, Any]:
+    """Describe the bias field of an acquired image, on its own grid."""
+    return {
+        "Description": _said(provenance, f"Bias field (N4) that the {contrast} was divided by"),
+        "Sources": [raw_uri(raw)],
+        "SkullStripped": False,
+        "SpatialReference": raw_uri(raw),
+        "Units": "arbitrary",
+    }
+
+
+def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by: str) -> dict[str, Any]:
     """Describe the brain mask of one contrast; `found_by` is a method, or ``given`` where the skull was gone."""
-    how = "outline of an image that came without skull" if found_by == "given" else f"found by {found_by}"
+    how = FOUND.get(found_by, f"found by {found_by}")
     aligned = contrast != provenance.reference_contrast
     return {
         "Description": _said(provenance, f"Brain on the {contrast}, {how}, on the common grid"),
         "Type": "Brain",
-        "Sources": [raw_uri(raw)],
+        "Sources": list(sources),
         **_space(provenance, aligned),
     }
 
 
-def transform(provenance: Provenance, contrast: str, raw: Sequence[str], kind: str) -> dict[str, Any]:
+def transform(provenance: Provenance, contrast: str, sources: Sequence[str], kind: str) -> dict[str, Any]:
     """Describe the transform of one contrast; `kind` is ``Rigid`` or ``Affine``."""
     return {
         "Description": _said(
@@ -114,7 +127,7 @@ def transform(provenance: Provenance, contrast: str, raw: Sequence[str], kind: s
             f"{kind} transform that resamples the {contrast} on the {provenance.reference_contrast}: "
             "ITK text, millimetres, left-posterior-superior",
         ),
-        "Sources": [raw_uri(path) for path in raw],
+        "Sources": list(sources),
         "Type": kind,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
@@ -11,6 +12,7 @@ from bidsapp.settings import (
     DEVICES,
     NETWORKS,
     NORMALIZATIONS,
+    REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
 )
@@ -25,6 +27,7 @@ EDGE_MM = (0.3, 5.0)
 CHOICES = {
     "network": NETWORKS,
     "device": DEVICES,
+    "reference_policy": REFERENCE_POLICIES,
     "bias_correction": BIAS_CORRECTIONS,
     "skull_strip": SKULL_STRIPPERS,
     "registration": REGISTRATIONS,
@@ -58,6 +61,7 @@ def check(settings: Settings) -> None:
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
     _check_preprocessing(settings)
+    _check_derivatives(settings)
     _check_model(settings)
     _check_folders(settings)
 
@@ -74,6 +78,17 @@ def _check_preprocessing(settings: Settings) -> None:
         raise UsageError("a CT cannot be the reference", "give --reference an MR contrast")
     if settings.normalization == "fcm" and settings.reference != "T1w":
         raise UsageError("--normalization fcm finds white matter on a T1w", "give --reference T1w")
+
+
+def _check_derivatives(settings: Settings) -> None:
+    known = datasets(settings.derivatives)
+    if len(known) < len(settings.derivatives) or "raw" in known:
+        raise UsageError("--derivatives: each dataset needs a name of its own, other than raw", "name them apart")
+    for path in known.values():
+        if not path.is_dir():
+            raise NoInputError(f"{path}: no such folder", "give --derivatives NAME=PATH of a dataset")
+    if settings.skull_strip == "precomputed" and not settings.derivatives:
+        raise UsageError("--skull-strip precomputed has no masks to use", "give --derivatives NAME=PATH")
 
 
 def _is_edge(word: str) -> bool:

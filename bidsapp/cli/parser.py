@@ -16,6 +16,7 @@ from bidsapp.settings import (
     LEVELS,
     NETWORKS,
     NORMALIZATIONS,
+    REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
     Settings,
@@ -73,6 +74,7 @@ def settings_from(words: Sequence[str]) -> Settings:
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
+    values["derivatives"] = tuple(_dataset(word) for word in values.get("derivatives", ()))
     for name in ("participant_label", "session_label"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     settings = Settings(**{**values, "levels": _levels(values["levels"])})
@@ -136,15 +138,30 @@ def _add_preprocessing(group: argparse._ArgumentGroup) -> None:
         help=f"contrast that every visit needs and has its grid ({_default('reference')})",
     )
     group.add_argument(
+        "--reference-policy",
+        choices=REFERENCE_POLICIES,
+        help=f"which of several is used; best: finest voxels, least motion ({_default('reference_policy')})",
+    )
+    group.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        action="extend",
+        metavar="NAME=PATH",
+        help="datasets whose transforms are used and, with --skull-strip precomputed, whose brain masks",
+    )
+    group.add_argument(
         "--contrasts", type=_contrasts, metavar="T2w[,ct]", help="further contrasts to preprocess, where acquired"
     )
     group.add_argument(
         "--bias-correction", choices=BIAS_CORRECTIONS, help=f"of MR images ({_default('bias_correction')})"
     )
+    group.add_argument("--write-bias-field", action="store_true", help="write the bias field beside the image")
     group.add_argument(
         "--skull-strip",
         choices=SKULL_STRIPPERS,
-        help=f"how the brain is found on MR images; skip: they came without skull ({_default('skull_strip')})",
+        help="how the brain is found on MR images; precomputed: by --derivatives; skip: they came without skull; "
+        f"auto: deepbet, and a template where that fails ({_default('skull_strip')})",
     )
     group.add_argument(
         "--registration", choices=REGISTRATIONS, help=f"to the reference ({_default('registration')})"
@@ -242,6 +259,12 @@ def _default(name: str) -> str:
     return (
         ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     )
+
+
+def _dataset(word: str) -> str:
+    """Return ``NAME=PATH`` with an absolute path; of a bare path its last part is the name."""
+    name, _, path = word.partition("=") if "=" in word else (Path(word).name, "", word)
+    return f"{name}={Path(path).absolute()}"
 
 
 def _contrasts(word: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ ITERATIONS = 50
 TOLERANCE = 1e-3
 
 
-def estimate_bias_field(image: nib.Nifti1Image, mask: nib.Nifti1Image, *, levels: int = 4) -> nib.Nifti1Image:
+def estimate_bias_field(image: nib.Nifti1Image, mask: nib.Nifti1Image, *, levels: int = 3) -> nib.Nifti1Image:
     """Estimate the bias field with N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
     Parameters

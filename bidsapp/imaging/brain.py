@@ -11,6 +11,7 @@ from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
 from bidsapp.errors import DataError, UsageError
+from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.itk import like
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ MAX_BRAIN_ML = 2500.0
 # Where nothing was stripped the head is at least 1.9 times its brain (test data); where it was, at most 1.1 times.
 STRIPPED_RATIO = 1.4
 STRIPPED_DICE = 0.85
+# How a mask was found that somebody else made.
+PRECOMPUTED = "precomputed"
 ADVICE = "look at the image: is it a head, and the right way up?"
 
 
@@ -38,7 +41,7 @@ class Brain:
     mask : Nifti1Image, shape (X, Y, Z), uint8
         1 in the brain.
     method : str
-        A name of `METHODS`; ``given`` where the image holds nothing but brain.
+        A name of `METHODS`, or ``precomputed``; ``given`` where the image holds nothing but brain.
     """
 
     mask: nib.Nifti1Image
@@ -78,6 +81,19 @@ def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
     if is_stripped(outline, found):
         return Brain(_checked(image, outline), "given")
     return Brain(_checked(image, found), method)
+
+
+def given_brain(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> Brain:
+    """Return a brain mask that somebody else made, on whatever grid, on the grid of its image.
+
+    Raises
+    ------
+    DataError
+        It is too small or too large for a brain, or lies elsewhere.
+    """
+    inside = np.asarray(resample_mask(mask, own_grid(image)).dataobj) > 0
+    stripped = is_stripped(foreground(image), inside)
+    return Brain(_checked(image, inside), "given" if stripped else PRECOMPUTED)
 
 
 def foreground(image: nib.Nifti1Image) -> NDArray[np.bool_]:

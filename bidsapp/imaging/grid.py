@@ -36,6 +36,11 @@ class Grid:
         return image
 
 
+def own_grid(image: nib.Nifti1Image) -> Grid:
+    """Return the grid that an image is on."""
+    return Grid(image.affine, image.shape, int(image.header["sform_code"]) or 1)
+
+
 def visit_grid(reference: nib.Nifti1Image, resolution: str) -> Grid:
     """Return the grid that a resolution asks for: ``1`` or ``1,1,2`` (mm), or ``native``, the reference's own."""
     if resolution == "native":

@@ -89,7 +89,8 @@ def read_itk(path: Path) -> LinearTransform:
         return LinearTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], values["FixedParameters"]))
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{path}: no linear ITK text transform: {error}", "run the participant level again"
+            f"{path}: no linear ITK text transform: {error}",
+            "run the participant level again, without the --derivatives that it came from",
         ) from error
 
 

@@ -12,7 +12,7 @@ from bidsapp.imaging.grid import resample, resample_mask, visit_grid
 from bidsapp.imaging.intensity import fit_scale, normalize
 from bidsapp.imaging.registration import Head, register
 from bidsapp.imaging.tissue import tissue_classes
-from bidsapp.imaging.transforms import read_itk, write_itk
+from bidsapp.imaging.transforms import LinearTransform, read_itk, write_itk
 from bidsapp.interfaces.base import Step, load, save
 
 
@@ -21,6 +21,7 @@ class _RegisterInput(BaseInterfaceInputSpec):
     fixed_mask = File(exists=True, mandatory=True, desc="the reference's brain mask in its own grid")
     moving = File(exists=True, mandatory=True, desc="corrected scan in its own grid")
     moving_mask = File(exists=True, mandatory=True, desc="the scan's brain mask in its own grid")
+    given = File(exists=True, desc="a transform to use; nothing is searched for")
     ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
     kind = traits.Enum("rigid", "affine", usedefault=True)
     sloppy = traits.Bool(False, usedefault=True)
@@ -38,12 +39,15 @@ class Register(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return the transform."""
-        given = self.inputs
-        moving = soft_tissue(load(given.moving)) if given.ct else load(given.moving)
-        fixed = Head(load(given.fixed), load(given.fixed_mask))
-        moving = Head(moving, load(given.moving_mask))
-        transform = register(fixed, moving, given.kind, sloppy=given.sloppy)
-        return {"transform": str(write_itk(transform, folder / "transform.txt"))}
+        return {"transform": str(write_itk(self._transform(), folder / "transform.txt"))}
+
+    def _transform(self) -> LinearTransform:
+        inputs = self.inputs
+        if isdefined(inputs.given):
+            return read_itk(Path(inputs.given))
+        moving = soft_tissue(load(inputs.moving)) if inputs.ct else load(inputs.moving)
+        heads = Head(load(inputs.fixed), load(inputs.fixed_mask)), Head(moving, load(inputs.moving_mask))
+        return register(*heads, inputs.kind, sloppy=inputs.sloppy)
 
 
 class _ResampleInput(BaseInterfaceInputSpec):

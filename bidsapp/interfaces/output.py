@@ -30,7 +30,9 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     preproc = File(exists=True, mandatory=True)
     normalized = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    field = File(exists=True, desc="bias field on the scan's own grid, where it is to be written")
     transform = File(exists=True)
+    given = traits.Dict(usedefault=True, desc="mask, transform: BIDS URIs of those that somebody else made")
     figure = File(exists=True, mandatory=True)
     scale = traits.Dict(mandatory=True)
     numbers = traits.Dict(mandatory=True)
@@ -57,6 +59,8 @@ class SinkScan(Step):
             Path(self.inputs.out_dir),
         )
         _write_images(self.inputs, visit, scan, out)
+        if isdefined(self.inputs.field):
+            _write_field(self.inputs, visit, scan, out)
         if isdefined(self.inputs.transform):
             _write_transform(self.inputs, visit, scan, out)
         figure = scan_figure(visit, scan, reference)
@@ -71,7 +75,7 @@ class SinkScan(Step):
         record = {
             "row": row,
             "decisions": list(self.inputs.decisions),
-            "outputs": scan_outputs(visit, scan, reference),
+            "outputs": scan_outputs(visit, scan, reference, field=isdefined(self.inputs.field)),
             "figure": figure,
         }
         return {"record": str(write_json(record, folder / RECORD_FILE))}
@@ -84,7 +88,7 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
         name(visit, scan, given.reference) for name in (names.brain_mask, names.preproc, names.normalized)
     )
     stripped = given.found_by == "given"
-    sidecar = sidecars.mask(about, scan.contrast, raw, given.found_by)
+    sidecar = sidecars.mask(about, scan.contrast, _sources(given, "mask", raw), given.found_by)
     write_image(load(given.mask), out / mask, sidecar, dtype="uint8")
     sidecar = sidecars.preproc(
         about,
@@ -103,9 +107,14 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     write_image(load(given.normalized), out / normalized, sidecar)
 
 
+def _write_field(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
+    sidecar = sidecars.bias_field(_provenance(given, visit), scan.contrast, _raw(given, scan))
+    write_image(load(given.field), out / names.bias_field(visit, scan), sidecar)
+
+
 def _write_transform(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     path = names.transform(visit, scan, given.reference)
-    sources = (_raw(given, scan), _raw(given, visit.scan(given.reference)))
+    sources = _sources(given, "transform", _raw(given, scan), _raw(given, visit.scan(given.reference)))
     sidecar = sidecars.transform(
         _provenance(given, visit), scan.contrast, sources, given.registration.capitalize()
     )
@@ -118,6 +127,11 @@ def _provenance(given: Any, visit: Visit) -> sidecars.Provenance:
     return sidecars.Provenance(grid, given.reference, sloppy=given.sloppy)
 
 
+def _sources(given: Any, kind: str, *raw: str) -> list[str]:
+    """Return the URIs of what a mask or a transform was made from: acquired images, or one that was given."""
+    return [given.given[kind]] if kind in given.given else [sidecars.raw_uri(path) for path in raw]
+
+
 def _raw(given: Any, scan: Scan) -> str:
     return scan.path.relative_to(given.raw_dir).as_posix()
 
@@ -127,9 +141,11 @@ def scan_figure(visit: Visit, scan: Scan, reference: str) -> str:
     return names.figure(visit, "brain" if scan.contrast == reference else "registration", scan.contrast)
 
 
-def scan_outputs(visit: Visit, scan: Scan, reference: str) -> list[str]:
+def scan_outputs(visit: Visit, scan: Scan, reference: str, *, field: bool = False) -> list[str]:
     """Return the paths of everything that is written for a scan, relative to the derivatives."""
     images = [f(visit, scan, reference) for f in (names.preproc, names.normalized, names.brain_mask)]
+    if field:
+        images.append(names.bias_field(visit, scan))
     if scan.contrast != reference:
         images.append(names.transform(visit, scan, reference))
     return [*images, *map(names.sidecar, images), scan_figure(visit, scan, reference)]

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, isdefined, traits
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field
-from bidsapp.imaging.brain import Brain, find_brain
+from bidsapp.imaging.brain import PRECOMPUTED, Brain, find_brain, given_brain
 from bidsapp.imaging.ct import ct_brain, hounsfield
 from bidsapp.imaging.headers import check_image
 from bidsapp.interfaces.base import Step, load, save
@@ -18,6 +18,8 @@ from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import nibabel as nib
 
 
 @contextmanager
@@ -64,7 +66,8 @@ class CheckHeader(Step):
 class _BrainMaskInput(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     scan = traits.Str(mandatory=True, desc="the acquired file, for messages")
-    method = traits.Str("deepbet", usedefault=True, desc="a skull-stripper, or ct")
+    method = traits.Str("deepbet", usedefault=True, desc="a skull-stripper, ct or precomputed")
+    given = File(exists=True, desc="somebody else's brain mask in the scan's space")
 
 
 class _BrainMaskOutput(TraitedSpec):
@@ -82,11 +85,18 @@ class BrainMask(Step):
         """Return the mask."""
         image = load(self.inputs.in_file)
         with naming(self.inputs.scan):
-            if self.inputs.method == CT:
-                brain = Brain(ct_brain(image), CT)
-            else:
-                brain = find_brain(image, self.inputs.method)
+            brain = self._find(image)
         return {"out_file": save(brain.mask, folder / "mask.nii"), "found_by": brain.method}
+
+    def _find(self, image: nib.Nifti1Image) -> Brain:
+        if isdefined(self.inputs.given):
+            return given_brain(image, check_image(Path(self.inputs.given)).image)
+        if self.inputs.method == PRECOMPUTED:
+            hint = "name it sub-…_desc-brain_mask.nii.gz, as BIDS does, or give --skull-strip deepbet"
+            raise DataError("no dataset of --derivatives has its brain mask", hint)
+        if self.inputs.method == CT:
+            return Brain(ct_brain(image), CT)
+        return find_brain(image, self.inputs.method)
 
 
 class _CorrectBiasInput(BaseInterfaceInputSpec):

@@ -1,16 +1,21 @@
-"""How the steps of one scan are done: what the settings and its contrast decide."""
+"""How the steps of one scan are done: what the settings, its contrast and given derivatives decide."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bidsapp.bids.precomputed import find_mask, find_transform
+from bidsapp.imaging.brain import PRECOMPUTED
 from bidsapp.records import CT
 
 if TYPE_CHECKING:
+    from bidsapp.bids.precomputed import Given
+    from bidsapp.records import Scan, Visit
     from bidsapp.settings import Settings
 
 SLOPPY_SPACING = "3"
+BIAS_LEVELS = 3
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,10 @@ class Method:
         Fitting levels of N4; 0 for no correction.
     brain : str
         How the brain is found.
+    write_field : bool
+        Write the bias field.
+    mask, transform : Given or None
+        Brain mask, and transform to the reference, that a dataset of ``--derivatives`` has.
     registration : str
         ``rigid`` or ``affine``.
     normalization : str
@@ -37,26 +46,45 @@ class Method:
 
     resolution: str
     bias_levels: int
+    write_field: bool
     brain: str
+    mask: Given | None
+    transform: Given | None
     registration: str
     normalization: str
     ct: bool
     sloppy: bool
 
 
-def method_of(settings: Settings, contrast: str) -> Method:
-    """Return how a scan of a contrast is processed; a CT has no bias field, and keeps its Hounsfield units."""
-    ct = contrast == CT
-    levels = 1 if settings.sloppy else 4
+def method_of(settings: Settings, visit: Visit, scan: Scan) -> Method:
+    """Return how a scan is processed; a CT has no bias field, and keeps its Hounsfield units."""
+    ct = scan.contrast == CT
+    corrected = not ct and settings.bias_correction != "none"
+    given = settings.derivatives, visit, scan, settings.reference
+    mask = find_mask(*given) if settings.skull_strip == PRECOMPUTED else None
     return Method(
         resolution=SLOPPY_SPACING if settings.sloppy else settings.resolution,
-        bias_levels=0 if ct or settings.bias_correction == "none" else levels,
-        brain=CT if ct else settings.skull_strip,
+        bias_levels=(1 if settings.sloppy else BIAS_LEVELS) if corrected else 0,
+        write_field=corrected and settings.write_bias_field,
+        brain=_brain(settings, scan, mask),
+        mask=mask,
+        transform=None if scan.contrast == settings.reference else find_transform(*given),
         registration=settings.registration,
         normalization="hu" if ct else settings.normalization,
         ct=ct,
         sloppy=settings.sloppy,
     )
+
+
+def _brain(settings: Settings, scan: Scan, mask: Given | None) -> str:
+    """Return how the brain is found: people who bring masks bring the reference's, and rarely any other."""
+    if mask:
+        return PRECOMPUTED
+    if scan.contrast == CT:
+        return CT
+    if settings.skull_strip == PRECOMPUTED and scan.contrast != settings.reference:
+        return "deepbet"
+    return settings.skull_strip
 
 
 def describe(contrast: str, reference: str, method: Method) -> str:
@@ -67,7 +95,9 @@ def describe(contrast: str, reference: str, method: Method) -> str:
             f"The bias field was estimated inside it by N4 [@n4] at {method.bias_levels} fitting level(s) and "
             "divided out of the whole head. "
         )
-    if contrast != reference:
+    if method.transform:
+        text += f"The transform of the {contrast} to the {reference} was given. "
+    elif contrast != reference:
         degrees = {"rigid": "rigidly", "affine": "with 12 degrees of freedom"}[method.registration]
         levels = "one coarse level" if method.sloppy else "two levels"
         text += (
@@ -90,6 +120,9 @@ def resolution_text(resolution: str) -> str:
 BRAINS = {
     "deepbet": "The brain was found on the {contrast} with deepbet [@deepbet].",
     "robex": "The brain was found on the {contrast} with ROBEX [@robex].",
+    "template": "The brain was found on the {contrast} by a template, laid on it [@mni2009; @ants].",
+    "auto": "The brain was found on the {contrast} with deepbet [@deepbet], and by a template where that failed.",
+    PRECOMPUTED: "The brain mask of the {contrast} was given.",
     "skip": "The {contrast} came without skull; its outline is its brain mask.",
     CT: "What the skull encloses was found on the {contrast} by its density [@muschelli].",
 }

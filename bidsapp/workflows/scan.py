@@ -11,12 +11,13 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from bidsapp import __version__
 from bidsapp.imaging.ct import AIR_HU
 from bidsapp.interfaces.align import Normalize, Register, Resample, Tissue
-from bidsapp.interfaces.output import SinkScan
+from bidsapp.interfaces.output import SinkScan, scan_outputs
 from bidsapp.interfaces.quality import Figure, Measure
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
 from bidsapp.workflows.method import describe, method_of, resolution_text
 
 if TYPE_CHECKING:
+    from bidsapp.bids.precomputed import Given
     from bidsapp.records import Scan, Visit
     from bidsapp.settings import Settings
     from bidsapp.workflows.method import Method
@@ -43,7 +44,7 @@ MEMORY_GB = {
 REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue")
 
 
-def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, *, overwrite: bool) -> LiterateWorkflow:
+def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkflow:
     """Build the graph of one scan.
 
     Parameters
@@ -54,8 +55,6 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, *, overwrite: boo
         The visit that the scan belongs to.
     scan : Scan
         The scan; the reference defines the grid, any other one is registered to it.
-    overwrite : bool
-        Write the derivatives even if the work folder says that they were written.
 
     Returns
     -------
@@ -63,18 +62,20 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, *, overwrite: boo
         Node ``inputnode`` takes the reference's corrected image (own grid), and its image and mask on the common
         grid; ``outputnode`` gives them. The reference itself needs no input.
     """
-    method = method_of(settings, scan.contrast)
+    method = method_of(settings, visit, scan)
     workflow = LiterateWorkflow(name=scan_name(scan))
     workflow.__desc__ = describe(scan.contrast, settings.reference, method)
     source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
     result = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="outputnode", mem_gb=0.01)
     header = _node("header", CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan)))
-    brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain))
+    brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain, **_given(method.mask)))
     resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
     normalize = _node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
     measure = _node("measure", Measure(ct=method.ct))
     figure = _node("figure", Figure(ct=method.ct))
-    sink = _node("sink", _sink(settings, visit, scan, method), overwrite=overwrite or None)
+    # The work folder may say that derivatives were written which are gone.
+    complete = all((settings.output_dir / path).is_file() for path in _outputs(settings, visit, scan, method))
+    sink = _node("sink", _sink(settings, visit, scan, method), overwrite=None if complete else True)
     workflow.connect(
         [
             (header, brain, [("out_file", "in_file")]),
@@ -111,6 +112,8 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
         return header
     bias = _node("bias", CorrectBias(levels=method.bias_levels))
     workflow.connect([(header, bias, [("out_file", "in_file")]), (brain, bias, [("out_file", "mask")])])
+    if method.write_field:
+        workflow.connect(bias, "field", workflow.get_node("sink"), "field")
     return bias
 
 
@@ -139,7 +142,10 @@ def _connect_alignment(
     brain, resample, normalize, measure, figure, sink = (
         workflow.get_node(name) for name in ("brain", "resample", "normalize", "measure", "figure", "sink")
     )
-    register = _node("register", Register(kind=method.registration, ct=method.ct, sloppy=method.sloppy))
+    register = _node(
+        "register",
+        Register(kind=method.registration, ct=method.ct, sloppy=method.sloppy, **_given(method.transform)),
+    )
     workflow.connect(
         [
             (source, register, [("corrected", "fixed"), ("brain", "fixed_mask")]),
@@ -163,8 +169,16 @@ def scan_name(scan: Scan) -> str:
     return f"{scan.contrast}_wf"
 
 
+def _given(file: Given | None) -> dict[str, str]:
+    return {"given": str(file.path)} if file else {}
+
+
 def _node(name: str, interface: Any, **options: Any) -> Node:
     return Node(interface, name=name, n_procs=1, mem_gb=MEMORY_GB[name], **options)
+
+
+def _outputs(settings: Settings, visit: Visit, scan: Scan, method: Method) -> list[str]:
+    return scan_outputs(visit, scan, settings.reference, field=method.write_field)
 
 
 def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkScan:
@@ -178,6 +192,7 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
         corrected=method.bias_levels > 0,
         registration=method.registration,
         sloppy=method.sloppy,
+        given={kind: file.uri for kind, file in (("mask", method.mask), ("transform", method.transform)) if file},
     )
 
 

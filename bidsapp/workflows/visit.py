@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from bidsapp.interfaces.output import scan_outputs
 from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf, scan_name
 
 if TYPE_CHECKING:
@@ -32,11 +31,11 @@ def init_visit_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
         Its ``visit_desc()`` is the methods paragraph.
     """
     workflow = LiterateWorkflow(name=visit_name(visit))
-    reference = _scan_wf(settings, visit, visit.scan(settings.reference))
+    reference = init_scan_wf(settings, visit, visit.scan(settings.reference))
     workflow.add_nodes([reference])
     for scan in visit.scans:
         if scan.contrast != settings.reference:
-            aligned = _scan_wf(settings, visit, scan)
+            aligned = init_scan_wf(settings, visit, scan)
             fields = [(f"outputnode.{field}", f"inputnode.{field}") for field in REFERENCE_FIELDS]
             workflow.connect([(reference, aligned, fields)])
     return workflow
@@ -57,9 +56,3 @@ def visit_name(visit: Visit) -> str:
 def sink_node(visit: Visit, scan: Scan) -> str:
     """Return the full name of the node that ends a scan's path; with slashes for dots, its working folder."""
     return f"participant.{visit_name(visit)}.{scan_name(scan)}.sink"
-
-
-def _scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkflow:
-    outputs = scan_outputs(visit, scan, settings.reference)
-    complete = all((settings.output_dir / path).is_file() for path in outputs)
-    return init_scan_wf(settings, visit, scan, overwrite=not complete)

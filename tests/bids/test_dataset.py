@@ -33,6 +33,13 @@ def derivatives(dataset):
     return out
 
 
+def test_links_to_given_datasets_are_added_to_those_that_are_there(dataset, tmp_path):
+    out = open_derivatives(dataset(derivatives=(f"one={tmp_path / 'a'}",)))
+    open_derivatives(dataset(derivatives=(f"two={tmp_path / 'b'}",)))
+    links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
+    assert links == {"raw": "../raw", "one": "../a", "two": "../b"}
+
+
 def write_visit(out, visit, flags):
     affine = np.diag([2.0, 2, 2, 1])
     image = nib.Nifti1Image(np.random.default_rng(0).normal(size=(5, 6, 7)), affine)
@@ -50,7 +57,12 @@ def write_visit(out, visit, flags):
         sink.write_image(
             image, out / normalized, sidecars.normalized(about, scan.contrast, (preproc, mask), SCALE)
         )
-        sink.write_image(image, out / mask, sidecars.mask(about, scan.contrast, raw, "deepbet"), dtype="uint8")
+        sink.write_image(
+            image,
+            out / mask,
+            sidecars.mask(about, scan.contrast, [sidecars.raw_uri(raw)], "deepbet"),
+            dtype="uint8",
+        )
         flag = flags if scan.contrast == "FLAIR" else ""
         rows.append({"filename": f"anat/{Path(preproc).name}", "contrast": scan.contrast, "flags": flag})
     path = names.synth(visit, [visit.scan("T1w")], "FLAIR")

@@ -28,6 +28,13 @@ def test_first_in_bids_order_is_used_and_the_others_are_named(dataset, caplog):
     assert "sub-01_ses-1_acq-b_FLAIR.nii.gz" in caplog.text
 
 
+def test_the_best_reference_is_used_where_that_is_asked_for(dataset, monkeypatch):
+    monkeypatch.setattr("bidsapp.imaging.choice.best_image", lambda paths: len(paths) - 1)
+    first, second, _ = select(dataset(reference_policy="best")).visits
+    assert second.scan("T1w").entities == {"run": "2"}
+    assert first.scan("FLAIR").entities == {"acq": "a"}  # the policy is about the reference
+
+
 def test_filter_file_decides(dataset, tmp_path):
     path = tmp_path / "filter.json"
     path.write_text(json.dumps({"flair": {"acquisition": "b"}, "t1w": {"session": "1"}}))

@@ -39,6 +39,9 @@ def test_options_may_stand_between_positionals():
         (["--mem", "1.5GiB"], "mem_gb", 1.5 * 2**30 / 1e9),
         (["--mem", "500mb"], "mem_gb", 0.5),
         (["--notrack"], "debug", False),
+        (["-d", "masks=/tmp", "/usr"], "derivatives", ("masks=/tmp", "usr=/usr")),
+        (["--reference-policy", "best"], "reference_policy", "best"),
+        (["--write-bias-field"], "write_bias_field", True),
     ],
 )
 def test_option(words, name, value):
@@ -77,6 +80,9 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--source", "FLAIR", "--target", "FLAIR"],
         [*PLACES, "--model", "/", "--crossval"],
         [*PLACES, "--model", "/", "--network", "unet"],
+        [*PLACES, "--skull-strip", "precomputed"],
+        [*PLACES, "-d", "a=/tmp", "a=/usr"],
+        [*PLACES, "-d", "raw=/tmp"],
         ["/data", "/out", "group", "--dry-run"],
         ["/data", "/data", "participant"],
         ["/data", "/data/sub-01", "participant"],
@@ -100,6 +106,11 @@ def test_unknown_level():
 def test_missing_bundle_is_found_before_hours_of_work():
     with pytest.raises(NoInputError, match="no-such-bundle"):
         settings_from([*PLACES, "--model", "/no-such-bundle"])
+
+
+def test_missing_derivatives_are_found_before_hours_of_work():
+    with pytest.raises(NoInputError, match="/no-such-folder"):
+        settings_from([*PLACES, "-d", "theirs=/no-such-folder"])
 
 
 def test_output_may_lie_in_the_derivatives_of_the_raw_dataset():

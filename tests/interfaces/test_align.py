@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine, voxel_sizes
 
-from bidsapp.imaging.transforms import LinearTransform, write_itk
-from bidsapp.interfaces.align import Normalize, Resample
+from bidsapp.imaging.transforms import LinearTransform, read_itk, write_itk
+from bidsapp.interfaces.align import Normalize, Register, Resample
 
 SHIFT = (6.0, -9.0, 4.0)
 
@@ -34,6 +34,13 @@ def test_image_and_mask_are_carried_by_the_transform(files, transform, tmp_path)
         assert voxel_sizes(nib.load(path).affine) == pytest.approx([2, 2, 2])
         assert centre(path) == pytest.approx([0, 0, 0], abs=0.05)  # mm; it was 11.5 mm away
     assert nib.load(outputs.mask).get_data_dtype() == np.uint8
+
+
+def test_a_given_transform_is_taken_as_it_is(files, transform, tmp_path):
+    (fixed, fixed_mask), (moving, moving_mask) = files("T1w"), files("FLAIR")
+    step = Register(fixed=fixed, fixed_mask=fixed_mask, moving=moving, moving_mask=moving_mask, given=transform)
+    found = read_itk(tmp_path / step.run(cwd=str(tmp_path)).outputs.transform)
+    assert found.matrix[:3, 3] == pytest.approx(SHIFT)
 
 
 def test_the_reference_stays_where_it_is(files, tmp_path):

@@ -29,8 +29,7 @@ def sink(files, tmp_path):
     figure = tmp_path / "figure.svg"
     figure.write_text("<svg/>")
 
-    def sink(contrast, out):
-        more = {}
+    def sink(contrast, out, **more):
         if contrast != "T1w":
             more["transform"] = str(write_itk(LinearTransform(np.eye(4)), tmp_path / "t.txt"))
         work = tmp_path / f"work-{contrast}"
@@ -85,6 +84,22 @@ def test_sources_lead_from_the_normalized_image_to_the_raw_one(sink, tmp_path):
     assert preproc["Sources"] == ["bids:raw:sub-01/ses-A/anat/sub-01_ses-A_acq-2d_FLAIR.nii.gz"]
     assert preproc["SourceSHA256"] == "f" * 64
     assert preproc["SpatialReference"] == "bids::sub-01/ses-A/anat/sub-01_ses-A_desc-preproc_T1w.nii.gz"
+
+
+def test_a_bias_field_is_written_on_the_grid_of_the_acquired_image(sink, files, tmp_path):
+    out, (field, _) = tmp_path / "out", files("scan")
+    assert "sub-01/ses-A/anat/sub-01_ses-A_desc-biasfield_T1w.nii.gz" in sink("T1w", out, field=field)["outputs"]
+    written = out / "sub-01/ses-A/anat/sub-01_ses-A_desc-biasfield_T1w"
+    assert np.array_equal(nib.load(f"{written}.nii.gz").get_fdata(), nib.load(field).get_fdata())
+    raw = "bids:raw:sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz"
+    assert json.loads(written.with_suffix(".json").read_text())["SpatialReference"] == raw
+
+
+def test_what_somebody_else_made_is_the_source(sink, tmp_path):
+    uri = "bids:theirs:sub-01/ses-A/anat/sub-01_ses-A_desc-brain_mask.nii.gz"
+    sink("T1w", tmp_path / "out", given={"mask": uri})
+    (sidecar,) = (tmp_path / "out").rglob("*_mask.json")
+    assert json.loads(sidecar.read_text())["Sources"] == [uri]
 
 
 def test_writing_again_touches_nothing(sink, tmp_path):

@@ -39,6 +39,16 @@ def test_a_missing_brain_is_reported_for_the_acquired_file(files, tmp_path, monk
         BrainMask(in_file=files("T1w")[0], scan="/raw/sub-01_T1w.nii.gz").run(cwd=str(tmp_path))
 
 
+def test_a_given_mask_is_used_and_a_missing_one_said(files, tmp_path):
+    image, mask = files("T1w")
+    step = {"in_file": image, "scan": "/raw/sub-01_T1w.nii.gz", "method": "precomputed"}
+    outputs = BrainMask(**step, given=mask).run(cwd=str(tmp_path)).outputs
+    assert np.array_equal(nib.load(outputs.out_file).get_fdata(), nib.load(mask).get_fdata())
+    assert outputs.found_by == "given"  # the ball has no skull
+    with pytest.raises(DataError, match=r"sub-01_T1w\.nii\.gz: no dataset of --derivatives"):
+        BrainMask(**step).run(cwd=str(tmp_path))
+
+
 def test_the_whole_head_is_divided_by_the_field(files, tmp_path, monkeypatch):
     image, mask = files("T1w")
     head = nib.load(image)

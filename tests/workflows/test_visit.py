@@ -46,7 +46,7 @@ def test_an_image_is_interpolated_once(settings, visit):
 @pytest.mark.parametrize(
     ("sloppy", "words"),
     [
-        (False, ["1 mm isotropic", "4 fitting", "ANTs at two levels"]),
+        (False, ["1 mm isotropic", "3 fitting", "ANTs at two levels"]),
         (True, ["3 mm isotropic", "1 fitting", "one coarse level"]),
     ],
 )
@@ -54,6 +54,27 @@ def test_methods_say_what_was_really_used(settings, visit, sloppy, words):
     text = init_visit_wf(settings(sloppy=sloppy), visit).visit_desc()
     assert all(word in text for word in words)
     assert text.count("registered to the T1w rigidly") == 1
+
+
+def test_the_bias_field_reaches_the_sink_only_where_it_was_asked_for(settings, visit):
+    for asked in (False, True):
+        workflow = init_visit_wf(settings(write_bias_field=asked), visit).get_node("T1w_wf")
+        fields = workflow._graph.get_edge_data(workflow.get_node("bias"), workflow.get_node("sink"))
+        assert (fields is not None) is asked
+
+
+def test_given_masks_and_transforms_replace_the_search(settings, visit, tmp_path):
+    stem = tmp_path / "theirs/sub-01/ses-A/anat/sub-01_ses-A_"
+    files = [f"{stem}desc-brain_mask.nii.gz", f"{stem}from-FLAIR_to-T1w_mode-image_xfm.txt"]
+    stem.parent.mkdir(parents=True)
+    for file in files:
+        Path(file).touch()
+    given = settings(skull_strip="precomputed", derivatives=(f"theirs={tmp_path / 'theirs'}",))
+    workflow = init_visit_wf(given, visit)
+    brains = [workflow.get_node(f"{c}_wf.brain").inputs for c in ("T1w", "FLAIR")]
+    assert (brains[0].given, [brain.method for brain in brains]) == (files[0], ["precomputed", "deepbet"])
+    assert workflow.get_node("FLAIR_wf.register").inputs.given == files[1]
+    assert "The transform of the FLAIR to the T1w was given" in workflow.visit_desc()
 
 
 def test_visits_have_their_own_folders(settings, visit):
