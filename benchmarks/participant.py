@@ -1,6 +1,7 @@
 """CPU seconds of one visit: synthprep, a bare script of the same library calls, and the article's way.
 
-The three run by turns on the same T1w and FLAIR, each in processes of its own; printed are the median CPU seconds
+The three run by turns on the same T1w and FLAIR, each on one core at a time: two workers that share the cache and
+the clock of a core take more CPU seconds for the same work. Printed are the median CPU seconds
 (children included) and the ratios of paired runs.
 
 - *bare*: deepbet, N4 in its mask, ANTs' rigid registration at its defaults, one B-spline interpolation, a scale;
@@ -83,7 +84,7 @@ def command(way: str, args: argparse.Namespace, out: Path) -> list[str]:
     subject, _, session = args.visit.partition("_ses-")
     words = [sys.executable, "-m", "bidsapp", str(args.dataset), str(out / "derivatives"), "participant"]
     words += ["--participant-label", subject, *(["--session-label", session] if session else [])]
-    return [*words, "-w", str(out / "work")]
+    return [*words, "--nprocs", "1", "-w", str(out / "work")]
 
 
 def measure(words: list[str]) -> tuple[float, float]:

@@ -9,6 +9,8 @@ from nibabel.affines import voxel_sizes
 from bidsapp.imaging.itk import import_ants, like, to_ants
 
 SHRUNK_VOXEL_MM = 4.0
+# Voxels of the brain darker than this share of its median are fluid or empty: their logarithm is mostly noise.
+DARK_SHARE = 0.5
 ITERATIONS = 50
 TOLERANCE = 1e-3
 
@@ -31,14 +33,15 @@ def estimate_bias_field(image: nib.Nifti1Image, mask: nib.Nifti1Image, *, levels
         Positive; its geometric mean inside the mask is 1, so that correcting keeps the image's level.
     """
     ants = import_ants()
+    data, inside = np.asarray(image.dataobj), np.asarray(mask.dataobj) > 0
+    bright = inside & (data > DARK_SHARE * np.median(data[inside]))
     field = ants.n4_bias_field_correction(
         to_ants(image),
-        mask=to_ants(mask),
+        mask=to_ants(like(bright.astype(np.uint8), image)),
         shrink_factor=shrink_factor(image),
         convergence={"iters": [ITERATIONS] * levels, "tol": TOLERANCE},
         return_bias_field=True,
     ).numpy()
-    inside = np.asarray(mask.dataobj) > 0
     field = np.maximum(field, np.finfo(np.float32).tiny)
     field /= np.exp(np.log(field[inside]).mean())
     return like(field.astype(np.float32), image)

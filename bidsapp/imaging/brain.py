@@ -13,6 +13,7 @@ from scipy import ndimage
 from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.itk import like
+from bidsapp.imaging.template import template_brain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
     image : Nifti1Image, shape (X, Y, Z)
         A whole head, or a head whose skull was taken off already.
     method : str
-        A name of `METHODS`.
+        A name of `METHODS`; ``auto``, deepbet and the template where that fails; or ``skip``: there is no skull.
 
     Returns
     -------
@@ -74,6 +75,11 @@ def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
     UsageError
         The method's package is not installed.
     """
+    if method == "auto":
+        try:
+            return find_brain(image, "deepbet")
+        except DataError:
+            return find_brain(image, "template")
     outline = foreground(image)
     if method == "skip":
         return Brain(_checked(image, outline), "given")
@@ -149,4 +155,4 @@ def _robex(image: nib.Nifti1Image) -> NDArray[np.bool_]:
     return np.asarray(mask.data) > 0  # a class of its own, not nibabel's
 
 
-METHODS: dict[str, Finder] = {"deepbet": _deepbet, "robex": _robex}
+METHODS: dict[str, Finder] = {"deepbet": _deepbet, "robex": _robex, "template": template_brain}

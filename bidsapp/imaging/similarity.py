@@ -82,22 +82,30 @@ class Similarity:
         joint = np.bincount(self._fixed[inside] * BINS + np.rint(values).astype(np.intp), minlength=BINS**2)
         return normalized_information(joint.reshape(BINS, BINS))
 
-    def refine(self, transform: LinearTransform) -> Refined:
-        """Search for the best rigid correction of a transform (Powell's method)."""
+    def refine(self, transform: LinearTransform, *, scaled: bool = False) -> Refined:
+        """Search for the best correction of a transform (Powell's method): rigid, or with three scales."""
+        count, reach_mm = (9, 4.0) if scaled else (6, 2.0)
         found = optimize.minimize(
             lambda p: -self(self.corrected(transform, p)),
-            np.zeros(6),
+            np.zeros(count),
             method="Powell",
-            options={"xtol": 0.05, "ftol": 1e-5, "direc": np.eye(6) * 2.0, "maxfev": 600},
+            options={
+                "xtol": 0.05,
+                "ftol": 1e-5,
+                "direc": np.eye(count) * reach_mm,
+                "maxfev": 1500 if scaled else 600,
+            },
         )
         best = self.corrected(transform, found.x)
         return Refined(best, float(-found.fun), self.distance_mm(transform, best))
 
     def corrected(self, transform: LinearTransform, step: NDArray[np.float64]) -> LinearTransform:
-        """Return a transform after a small turn about the brain's centre and a shift, all six numbers in mm."""
+        """Return a transform after a turn about the brain's centre, a shift and scales, if given; all in mm."""
         motion = np.eye(4)
         motion[:3, :3] = Rotation.from_rotvec(step[:3] / LEVER_MM).as_matrix()
-        motion[:3, 3] = self.centre - motion[:3, :3] @ self.centre + step[3:]
+        if len(step) > 6:
+            motion[:3, :3] *= 1 + step[6:] / LEVER_MM
+        motion[:3, 3] = self.centre - motion[:3, :3] @ self.centre + step[3:6]
         return LinearTransform(transform.matrix @ motion)
 
     def distance_mm(self, a: LinearTransform, b: LinearTransform) -> float:

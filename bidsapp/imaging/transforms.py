@@ -32,6 +32,11 @@ class LinearTransform:
     matrix: NDArray[np.float64]
 
     @property
+    def inverse(self) -> LinearTransform:
+        """The map from the moving image's space to the fixed image's."""
+        return LinearTransform(np.asarray(np.linalg.inv(self.matrix), np.float64))
+
+    @property
     def rotation_deg(self) -> float:
         """Angle of the rotation (polar decomposition), degrees."""
         u, _, v = np.linalg.svd(self.matrix[:3, :3])

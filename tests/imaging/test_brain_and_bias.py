@@ -6,7 +6,7 @@ import pytest
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field, shrink_factor
-from bidsapp.imaging.brain import find_brain, foreground, given_brain, is_stripped
+from bidsapp.imaging.brain import METHODS, find_brain, foreground, given_brain, is_stripped
 from bidsapp.imaging.headers import check_image
 from bidsapp.imaging.quality import mask_overlap
 from bidsapp.phantom.truth import read_truth
@@ -74,6 +74,26 @@ def test_robex_agrees_with_the_truth(phantom_cohort):
     brain = find_brain(check_image(phantom_cohort / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz").image, "robex")
     assert (brain.method, brain.stripped) == ("robex", False)
     assert mask_overlap(brain.mask, truth.brain) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("visit", ["sub-04_ses-1", "sub-12_ses-1"])
+def test_a_template_finds_real_brains_without_weights(test_data, visit):
+    subject, session = visit.split("_")
+    image = check_image(test_data / f"openms/{subject}/{session}/anat/{visit}_T1w.nii.gz").image
+    (truth,) = (test_data / "truth/openms").rglob(f"{visit}*T1w*mask.nii.gz")
+    brain = find_brain(image, "template")
+    assert brain.method == "template"
+    assert mask_overlap(brain.mask, nib.load(truth)) >= 0.92
+
+
+def test_auto_says_which_of_its_methods_found_the_brain(monkeypatch):
+    image, inside = ball(85)[0], ball(65)[1]
+    monkeypatch.setitem(METHODS, "template", lambda _: inside)
+    monkeypatch.setitem(METHODS, "deepbet", lambda _: inside)
+    assert find_brain(image, "auto").method == "deepbet"
+    monkeypatch.setitem(METHODS, "deepbet", lambda _: inside & False)
+    assert find_brain(image, "auto").method == "template"
 
 
 def ball(radius, size=60, spacing=3.0, background=0.0):
