@@ -40,7 +40,7 @@ def bare(t1w: Path, flair: Path, out: Path) -> None:
         mask = BrainExtraction(no_gpu=True).run(nib.load(path))[1]
         image = ants.image_read(str(path))
         mask = image.new_image_like(np.asarray(mask.dataobj).astype(np.float32))
-        convergence = {"iters": [50] * 4, "tol": 1e-3}
+        convergence = {"iters": [50] * 3, "tol": 1e-3}
         images.append(ants.n4_bias_field_correction(image, mask, shrink_factor=3, convergence=convergence))
         masks.append(mask)
     grid = ants.resample_image(images[0], (1, 1, 1), interp_type=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -34,6 +35,43 @@ class Scan:
     path: Path
     contrast: str
     entities: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Space:
+    """A standard space to write images in, ``MNI152NLin2009cAsym:res-2``.
+
+    Attributes
+    ----------
+    name : str
+        Name of its template, as TemplateFlow and BIDS have it.
+    spacing_mm : int
+        Voxel edge of the grid.
+    res : str or None
+        The ``res-`` label where one was asked for.
+    """
+
+    name: str
+    spacing_mm: int = 1
+    res: str | None = None
+
+    @classmethod
+    def parse(cls, word: str) -> Space:
+        """Read ``NAME`` or ``NAME:res-MM``; `ValueError` for anything else."""
+        match = re.fullmatch(r"([A-Za-z0-9]+)(?::res-0?([1-9]))?", word)
+        if not match:
+            raise ValueError(f"{word!r} is no space")
+        return cls(match[1], int(match[2] or 1), match[2])
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """What file names say of it."""
+        return {"space": self.name, **({"res": self.res} if self.res else {})}
+
+    @property
+    def label(self) -> str:
+        """``MNI152NLin2009cAsym`` or ``MNI152NLin2009cAsymRes2``, for names without entities."""
+        return self.name + (f"Res{self.res}" if self.res else "")
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,9 @@ def resample(
     """
     data = np.asarray(image.dataobj, np.float32)
     matrix = _index_map(image, grid, transform)
-    smooth = _smoothing(image, grid)
-    smoothed = ndimage.gaussian_filter(data, smooth) if any(smooth) else data
-    values = ndimage.affine_transform(smoothed, matrix, output_shape=grid.shape, order=3, mode="nearest")
+    values = ndimage.affine_transform(
+        smoothed(image, grid), matrix, output_shape=grid.shape, order=3, mode="nearest"
+    )
     covered = ndimage.affine_transform(
         np.ones(data.shape, np.uint8), matrix, output_shape=grid.shape, order=0, mode="grid-constant"
     )
@@ -128,7 +128,9 @@ def _index_map(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | 
     return np.asarray(np.linalg.inv(image.affine) @ world @ grid.affine)
 
 
-def _smoothing(image: nib.Nifti1Image, grid: Grid) -> list[float]:
-    """Return the Gaussian's σ along each axis of the image, in its voxels; 0 where voxels are not much finer."""
+def smoothed(image: nib.Nifti1Image, grid: Grid) -> NDArray[np.float32]:
+    """Return an image's voxels, averaged by a Gaussian along axes where they are much finer than a grid's."""
+    data = np.asarray(image.dataobj, np.float32)
     ratios = voxel_sizes(grid.affine).mean() / voxel_sizes(image.affine)
-    return [float(np.sqrt(ratio**2 - 1) / FWHM) if ratio > 1.5 else 0.0 for ratio in ratios]
+    sigmas = [float(np.sqrt(ratio**2 - 1) / FWHM) if ratio > 1.5 else 0.0 for ratio in ratios]
+    return ndimage.gaussian_filter(data, sigmas) if any(sigmas) else data

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -11,6 +13,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
+from bidsapp.errors import NoInputError
 from bidsapp.imaging.grid import common_grid, own_grid, resample, resample_mask
 from bidsapp.imaging.similarity import LEVER_MM, Refined, Similarity
 from bidsapp.imaging.transforms import LinearTransform
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUNDLED = "MNI152NLin2009aSym"
+TEMPLATEFLOW_FILES = ("T1w", "desc-brain_mask")
 # An adult's brain lies this far below the top of the scalp, and its head is this high.
 BRAIN_BELOW_SCALP_MM = 75.0
 HEAD_HEIGHT_MM = 150.0
@@ -39,29 +43,58 @@ class Template:
     mask: nib.Nifti1Image
 
 
-def bundled_template(spacing_mm: int = 2) -> Template:
-    """Return the template that comes with nilearn, MNI152NLin2009aSym.
+def load_template(name: str, spacing_mm: int = 1) -> Template:
+    """Return a template: nilearn's, MNI152NLin2009aSym, or one that lies in ``TEMPLATEFLOW_HOME``.
 
-    Fonov et al. 2011, doi:10.1016/j.neuroimage.2010.07.033.
+    The bundled one is of Fonov et al. 2011, doi:10.1016/j.neuroimage.2010.07.033. Nothing is downloaded.
 
     Parameters
     ----------
+    name : str
+        As TemplateFlow has it.
     spacing_mm : int
         Voxel edge.
-    """
-    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
-    image, mask = load_mni152_template(spacing_mm), load_mni152_brain_mask(spacing_mm)
+    Raises
+    ------
+    NoInputError
+        It is not there, at this resolution.
+    """
+    if name == BUNDLED:
+        from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
+
+        image, mask = load_mni152_template(spacing_mm), load_mni152_brain_mask(spacing_mm)
+    else:
+        image, mask = (nib.Nifti1Image.from_filename(path) for path in _templateflow_files(name, spacing_mm))
     grid = own_grid(image)
     inside = np.asarray(mask.dataobj) > 0
-    return Template(
-        BUNDLED, grid.image(np.asarray(image.dataobj, np.float32)), grid.image(inside.astype(np.uint8))
-    )
+    stripped = np.where(inside, np.asarray(image.dataobj, np.float32), 0)
+    return Template(name, grid.image(stripped.astype(np.float32)), grid.image(inside.astype(np.uint8)))
+
+
+def check_template(name: str, spacing_mm: int) -> None:
+    """Raise `NoInputError` where a template is not there, without reading it."""
+    if name != BUNDLED:
+        _templateflow_files(name, spacing_mm)
+
+
+def _templateflow_files(name: str, spacing_mm: int) -> list[Path]:
+    """Return the local files of T1w and brain mask; TemplateFlow marks what it did not fetch by empty ones."""
+    home = Path(os.environ.get("TEMPLATEFLOW_HOME", Path.home() / ".cache/templateflow"))
+    files = [home / f"tpl-{name}/tpl-{name}_res-{spacing_mm:02d}_{end}.nii.gz" for end in TEMPLATEFLOW_FILES]
+    for file in files:
+        if not file.is_file() or file.stat().st_size == 0:
+            raise NoInputError(
+                f"{file}: the template is not there, and nothing is downloaded",
+                f"fetch it where there is a network: python -c \"from templateflow.api import get; get('{name}', "
+                f'resolution={spacing_mm})", and let TEMPLATEFLOW_HOME name its folder; or give {BUNDLED}',
+            )
+    return files
 
 
 def template_brain(image: nib.Nifti1Image) -> NDArray[np.bool_]:
     """Return where the brain of the bundled template lies on a head, shape (X, Y, Z)."""
-    template = bundled_template()
+    template = load_template(BUNDLED, 2)
     inverse = lay_on_head(template, image).transform.inverse
     return np.asarray(resample_mask(template.mask, own_grid(image), inverse).dataobj) > 0
 

@@ -29,7 +29,7 @@ def test_phantom(phantom_cohort, contrast):
     field = estimate_bias_field(image, mask)
     inside = np.asarray(truth.brain.dataobj) > 0
     logs = [np.log(f.get_fdata()[inside]) for f in (field, truth.bias)]
-    assert np.corrcoef(*logs)[0, 1] >= 0.95
+    assert np.corrcoef(*logs)[0, 1] >= 0.93
     in_mask = np.asarray(mask.dataobj) > 0
     assert np.log(field.get_fdata()[in_mask]).mean() == pytest.approx(0, abs=1e-3)
     corrected = correct_bias(image, field).get_fdata()
