@@ -15,7 +15,7 @@ from bidsapp.reports.records import Figure, VisitReport
 from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.execution import execute
-from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node, visit_name
+from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node, spaces_node, visit_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     seconds = sum(spent for node, spent in outcome.seconds.items() if node.startswith(nodes))
     # Only what was finished or found finished in this run: a record may also be left from an earlier one.
     finished = [scan for scan in visit.scans if sink_node(visit, scan) in outcome.finished]
-    done = [(scan, _scan_record(settings, visit, scan)) for scan in finished]
+    done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in finished]
     if done:
         rows = [record["row"] for _, record in done]
         write_tsv(rows, settings.output_dir / names.scans_table(visit), ["filename", *SCANS_COLUMNS])
@@ -100,8 +100,18 @@ def _status(visit: Visit, failures: Sequence[Failure], seconds: float, *, comple
     return VisitStatus(visit.label, "failed", reason, "run the same command again", seconds)
 
 
-def _scan_record(settings: Settings, visit: Visit, scan: Scan) -> dict[str, Any]:
-    return read_record(settings.work / sink_node(visit, scan).replace(".", "/"))
+def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome) -> dict[str, Any]:
+    """Return what a scan's sink left, with what was written of it in standard spaces."""
+    record, spaces = (
+        read_record(settings.work / node.replace(".", "/")) if node in outcome.finished else {}
+        for node in (sink_node(visit, scan), spaces_node(visit, scan))
+    )
+    return {
+        **record,
+        "row": {**record["row"], **spaces.get("row", {})},
+        "outputs": [*record["outputs"], *spaces.get("outputs", [])],
+        "in_spaces": spaces.get("figures", {}),
+    }
 
 
 def _report(
@@ -113,6 +123,9 @@ def _report(
         kind = "brain" if scan.contrast == settings.reference else "registration"
         title, caption = CAPTIONS[kind]
         figures.append(Figure(f"{title}: {scan.contrast}", caption, record["figure"]))
+        caption = "The template's outlines should lie on the same edges of the image."
+        spaces = record["in_spaces"].items()
+        figures += [Figure(f"{scan.contrast} in {name}", caption, path) for name, path in spaces]
     return VisitReport(
         visit=visit.label,
         version=__version__,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsapp.errors import UsageError
+from bidsapp.records import Space
 
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
@@ -19,6 +20,7 @@ BIAS_CORRECTIONS = ("n4", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
 REGISTRATIONS = ("rigid", "affine")
+TEMPLATE_REGISTRATIONS = ("syn", "affine")
 NORMALIZATIONS = ("robust", "zscore", "fcm", "kde", "whitestripe", "none")
 
 
@@ -66,6 +68,11 @@ class Settings:
         ``rigid`` or ``affine``.
     resolution : str
         Voxel edges of the visit's grid, mm: ``1``, ``1,1,2`` or ``native``, the reference's own grid.
+    output_spaces : tuple of str
+        Standard spaces to write preprocessed images in, too: ``NAME`` or ``NAME:res-MM``. The reference's own
+        space, which always is written, may stand among them.
+    template_registration : str
+        ``syn`` or ``affine``: how the reference is registered to their templates.
     normalization : str
         Intensity scale of MR; a CT keeps its Hounsfield units.
     source : tuple of str
@@ -117,6 +124,8 @@ class Settings:
     skull_strip: str = "deepbet"
     registration: str = "rigid"
     resolution: str = "1"
+    output_spaces: tuple[str, ...] = ()
+    template_registration: str = "syn"
     normalization: str = "robust"
     source: tuple[str, ...] = ("T1w",)
     target: str = "FLAIR"
@@ -137,6 +146,12 @@ class Settings:
     def wanted(self) -> tuple[str, ...]:
         """Contrasts that a visit is searched for, the reference first."""
         return tuple(dict.fromkeys((self.reference, *self.source, self.target, *self.contrasts)))
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """Standard spaces to write images in."""
+        words = dict.fromkeys(word for word in self.output_spaces if word != self.reference)
+        return tuple(Space.parse(word) for word in words)
 
     @property
     def work(self) -> Path:

@@ -49,6 +49,7 @@ SCANS_COLUMNS = {
     "rotation_deg": "Rotation that the registration found, degrees",
     "translation_mm": "Displacement of the brain's centre that the registration found, mm",
     "volume_ratio": "Determinant of the registration's matrix; 1 for a rigid one",
+    "template_dice": "Dice overlap of the brain mask with the template's, the least of all output spaces",
     "scale_offset": "Offset of the intensity scale, units of the image; the sidecar names the method",
     "scale_scale": "Scale of the intensity scale, units of the image: z = (x - offset) / scale",
     "flags": "Why the registration is not to be trusted; n/a where it passed",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bidsapp.records import Scan, Visit
+    from bidsapp.records import Scan, Space, Visit
 
 ENTITY_ORDER = ("acq", "ce", "rec", "run", "space", "res", "label", "from", "to", "mode", "desc")
 
@@ -62,6 +62,27 @@ def transform(visit: Visit, scan: Scan, reference: str) -> str:
     return path(visit, entities, "xfm", ".txt")
 
 
+def in_space(visit: Visit, scan: Scan, space: Space) -> str:
+    """Return the path of a preprocessed image in a standard space."""
+    return path(visit, {**scan.entities, **space.entities, "desc": "preproc"}, scan.contrast, ".nii.gz")
+
+
+def space_mask(visit: Visit, scan: Scan, space: Space) -> str:
+    """Return the path of the reference's brain mask in a standard space."""
+    return path(visit, {**scan.entities, **space.entities, "desc": "brain"}, "mask", ".nii.gz")
+
+
+def template_transforms(visit: Visit, scan: Scan, space: Space, kind: str) -> tuple[str, str]:
+    """Return the paths of the transforms of the reference to a template and back; `kind` is affine or syn."""
+    ends = (scan.contrast, space.name), (space.name, scan.contrast)
+    ending = ".h5" if kind == "syn" else ".txt"
+    forward, backward = (
+        path(visit, {**scan.entities, "from": start, "to": end, "mode": "image"}, "xfm", ending)
+        for start, end in ends
+    )
+    return forward, backward
+
+
 def synth(visit: Visit, sources: Iterable[Scan], target: str) -> str:
     """Return the path of a predicted image."""
     shared = reduce(lambda a, b: dict(a.items() & b.items()), (dict(s.entities) for s in sources))
@@ -75,7 +96,7 @@ def bundle(sources: Iterable[str], target: str, network: str) -> str:
 
 def sidecar(path: str) -> str:
     """Return the path of the JSON beside an image or transform."""
-    for ending in (".nii.gz", ".txt"):
+    for ending in (".nii.gz", ".txt", ".h5"):
         if path.endswith(ending):
             return path.removesuffix(ending) + ".json"
     raise ValueError(f"{path}: no sidecar belongs to such a file")

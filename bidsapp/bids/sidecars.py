@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bidsapp.records import IntensityScale
+    from bidsapp.records import IntensityScale, Space
 
 # How a mask came about that no skull-stripper found.
 FOUND = {"given": "outline of an image that came without skull", "precomputed": "made by somebody else"}
@@ -105,6 +105,51 @@ def bias_field(provenance: Provenance, contrast: str, raw: str) -> dict[str, Any
         "SpatialReference": raw_uri(raw),
         "Units": "arbitrary",
     }
+
+
+def in_space(
+    provenance: Provenance,
+    contrast: str,
+    raw: str,
+    space: Space,
+    *,
+    sha256: str,
+    decisions: Sequence[str],
+    corrected: bool = True,
+    stripped: bool = False,
+) -> dict[str, Any]:
+    """Describe a preprocessed image in a standard space."""
+    how = "corrected for its bias field and " if corrected else ""
+    return {
+        "Description": _said(provenance, f"{contrast} {how}resampled once to {space.name}"),
+        "Sources": [raw_uri(raw)],
+        "SkullStripped": stripped,
+        "SourceSHA256": sha256,
+        "HeaderDecisions": list(decisions),
+        "ResampledTo": f"{space.spacing_mm} mm isotropic, cubic B-spline",
+        **_resolution(space),
+    }
+
+
+def space_mask(provenance: Provenance, contrast: str, raw: str, space: Space, found_by: str) -> dict[str, Any]:
+    """Describe the reference's brain mask in a standard space."""
+    how = FOUND.get(found_by, f"found by {found_by}")
+    return {
+        "Description": _said(provenance, f"Brain on the {contrast}, {how}, carried to {space.name}"),
+        "Type": "Brain",
+        "Sources": [raw_uri(raw)],
+        **_resolution(space),
+    }
+
+
+def template_transform(provenance: Provenance, contrast: str, raw: str, space: Space, kind: str) -> dict[str, Any]:
+    """Describe a transform between the reference and a template."""
+    text = f"{kind} transform between the {contrast} and {space.name}: ITK, millimetres, left-posterior-superior"
+    return {"Description": _said(provenance, text), "Sources": [raw_uri(raw)], "Type": kind}
+
+
+def _resolution(space: Space) -> dict[str, str]:
+    return {"Resolution": f"{space.spacing_mm} mm isotropic"} if space.res else {}
 
 
 def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bidsapp.settings import (
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
+    TEMPLATE_REGISTRATIONS,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ CHOICES = {
     "bias_correction": BIAS_CORRECTIONS,
     "skull_strip": SKULL_STRIPPERS,
     "registration": REGISTRATIONS,
+    "template_registration": TEMPLATE_REGISTRATIONS,
     "normalization": NORMALIZATIONS,
 }
 
@@ -62,6 +64,7 @@ def check(settings: Settings) -> None:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
     _check_preprocessing(settings)
     _check_derivatives(settings)
+    _check_spaces(settings)
     _check_model(settings)
     _check_folders(settings)
 
@@ -89,6 +92,18 @@ def _check_derivatives(settings: Settings) -> None:
             raise NoInputError(f"{path}: no such folder", "give --derivatives NAME=PATH of a dataset")
     if settings.skull_strip == "precomputed" and not settings.derivatives:
         raise UsageError("--skull-strip precomputed has no masks to use", "give --derivatives NAME=PATH")
+
+
+def _check_spaces(settings: Settings) -> None:
+    try:
+        spaces = settings.spaces
+    except ValueError as error:
+        raise UsageError(f"--output-spaces: {error}", "write MNI152NLin2009aSym or NAME:res-2") from error
+    if spaces:
+        from bidsapp.imaging.template import check_template
+
+        for space in spaces:
+            check_template(space.name, space.spacing_mm)
 
 
 def _is_edge(word: str) -> bool:

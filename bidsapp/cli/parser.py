@@ -19,6 +19,7 @@ from bidsapp.settings import (
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
+    TEMPLATE_REGISTRATIONS,
     Settings,
     read_toml,
 )
@@ -75,6 +76,7 @@ def settings_from(words: Sequence[str]) -> Settings:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
     values["derivatives"] = tuple(_dataset(word) for word in values.get("derivatives", ()))
+    values["output_spaces"] = tuple(values.get("output_spaces", ()))
     for name in ("participant_label", "session_label"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     settings = Settings(**{**values, "levels": _levels(values["levels"])})
@@ -170,6 +172,18 @@ def _add_preprocessing(group: argparse._ArgumentGroup) -> None:
         "--resolution",
         metavar="MM",
         help=f"voxel edges of the visit's grid: 1, 1,1,2 or native ({_default('resolution')})",
+    )
+    group.add_argument(
+        "--output-spaces",
+        nargs="+",
+        metavar="SPACE",
+        help="standard spaces to write preprocessed images in, too, NAME[:res-MM]: MNI152NLin2009aSym, which is "
+        "carried along, or a template of a local TEMPLATEFLOW_HOME",
+    )
+    group.add_argument(
+        "--template-registration",
+        choices=TEMPLATE_REGISTRATIONS,
+        help=f"of the reference to their templates ({_default('template_registration')})",
     )
     group.add_argument(
         "--normalization",

@@ -21,6 +21,8 @@ from bidsapp.imaging.transforms import LinearTransform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Templates are found at this resolution, whatever the grids that images are carried to.
+SEARCH_SPACING_MM = 2
 BUNDLED = "MNI152NLin2009aSym"
 TEMPLATEFLOW_FILES = ("T1w", "desc-brain_mask")
 # An adult's brain lies this far below the top of the scalp, and its head is this high.
@@ -73,9 +75,10 @@ def load_template(name: str, spacing_mm: int = 1) -> Template:
 
 
 def check_template(name: str, spacing_mm: int) -> None:
-    """Raise `NoInputError` where a template is not there, without reading it."""
+    """Raise `NoInputError` where a template is not there at this resolution or at that of the search."""
     if name != BUNDLED:
-        _templateflow_files(name, spacing_mm)
+        for resolution in (spacing_mm, SEARCH_SPACING_MM):
+            _templateflow_files(name, resolution)
 
 
 def _templateflow_files(name: str, spacing_mm: int) -> list[Path]:
@@ -94,7 +97,7 @@ def _templateflow_files(name: str, spacing_mm: int) -> list[Path]:
 
 def template_brain(image: nib.Nifti1Image) -> NDArray[np.bool_]:
     """Return where the brain of the bundled template lies on a head, shape (X, Y, Z)."""
-    template = load_template(BUNDLED, 2)
+    template = load_template(BUNDLED, SEARCH_SPACING_MM)
     inverse = lay_on_head(template, image).transform.inverse
     return np.asarray(resample_mask(template.mask, own_grid(image), inverse).dataobj) > 0
 

@@ -42,6 +42,8 @@ MEMORY_GB = {
 # What the reference gives to the scans that are aligned with it: the corrected image and the brain mask in its own
 # grid; image, mask and, of a T1w, tissue classes on the common one.
 REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue")
+# What only the path to standard spaces takes from a scan.
+FURTHER_FIELDS = ("found_by", "decisions", "fingerprint", "transform")
 
 
 def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkflow:
@@ -66,7 +68,7 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     workflow = LiterateWorkflow(name=scan_name(scan))
     workflow.__desc__ = describe(scan.contrast, settings.reference, method)
     source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
-    result = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="outputnode", mem_gb=0.01)
+    result = Node(IdentityInterface(fields=[*REFERENCE_FIELDS, *FURTHER_FIELDS]), name="outputnode", mem_gb=0.01)
     header = _node("header", CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan)))
     brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain, **_given(method.mask)))
     resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
@@ -83,7 +85,8 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
             (brain, resample, [("out_file", "mask")]),
             (brain, sink, [("found_by", "found_by")]),
             (brain, measure, [("out_file", "scan_mask")]),
-            (brain, result, [("out_file", "brain")]),
+            (brain, result, [("out_file", "brain"), ("found_by", "found_by")]),
+            (header, result, [("decisions", "decisions"), ("fingerprint", "fingerprint")]),
             (resample, normalize, [("out_file", "in_file"), ("mask", "mask")]),
             (resample, measure, [("out_file", "image"), ("mask", "mask")]),
             (resample, figure, [("out_file", "image")]),
@@ -139,8 +142,9 @@ def _connect_alignment(
     workflow: LiterateWorkflow, corrected: Node, source: Node, method: Method, *, tissue: bool
 ) -> None:
     """Register the scan to the reference, and measure and draw how well that went."""
-    brain, resample, normalize, measure, figure, sink = (
-        workflow.get_node(name) for name in ("brain", "resample", "normalize", "measure", "figure", "sink")
+    brain, resample, normalize, measure, figure, sink, result = (
+        workflow.get_node(name)
+        for name in ("brain", "resample", "normalize", "measure", "figure", "sink", "outputnode")
     )
     register = _node(
         "register",
@@ -158,6 +162,7 @@ def _connect_alignment(
             (register, measure, [("transform", "transform")]),
             (source, figure, [("image", "reference"), ("mask", "mask")]),
             (register, sink, [("transform", "transform")]),
+            (register, result, [("transform", "transform")]),
         ]
     )
     if tissue and not method.ct:

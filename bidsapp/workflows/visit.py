@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf, scan_name
+from bidsapp.workflows.spaces import SCAN_FIELDS, init_spaces_wf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,17 @@ def init_visit_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
             aligned = init_scan_wf(settings, visit, scan)
             fields = [(f"outputnode.{field}", f"inputnode.{field}") for field in REFERENCE_FIELDS]
             workflow.connect([(reference, aligned, fields)])
+    if settings.spaces:
+        _connect_spaces(workflow, settings, visit)
     return workflow
+
+
+def _connect_spaces(workflow: LiterateWorkflow, settings: Settings, visit: Visit) -> None:
+    spaces = init_spaces_wf(settings, visit)
+    for scan in visit.scans:
+        fields = [*SCAN_FIELDS, *(["transform"] if scan.contrast != settings.reference else [])]
+        links = [(f"outputnode.{field}", f"{scan.contrast}_in.{field}") for field in fields]
+        workflow.connect([(workflow.get_node(scan_name(scan)), spaces, links)])
 
 
 def init_run_wf(settings: Settings, visits: Sequence[Visit]) -> LiterateWorkflow:
@@ -51,6 +62,11 @@ def init_run_wf(settings: Settings, visits: Sequence[Visit]) -> LiterateWorkflow
 def visit_name(visit: Visit) -> str:
     """Return the name of a visit's workflow."""
     return visit.label.replace("-", "_")
+
+
+def spaces_node(visit: Visit, scan: Scan) -> str:
+    """Return the full name of the node that writes a scan in standard spaces."""
+    return f"participant.{visit_name(visit)}.spaces_wf.{scan.contrast}_write"
 
 
 def sink_node(visit: Visit, scan: Scan) -> str:

@@ -3,12 +3,13 @@
 import pytest
 
 from bidsapp.bids import names
-from bidsapp.records import Scan, Visit
+from bidsapp.records import Scan, Space, Visit
 
 T1W = Scan("t1", "T1w", {"acq": "mprage", "run": "2"})
 FLAIR = Scan("flair", "FLAIR", {"acq": "sag"})
 T2W = Scan("t2", "T2w", {"acq": "sag", "run": "2"})
 VISIT = Visit("01", "A", (T1W, FLAIR, T2W))
+MNI, COARSE = Space("MNI152NLin2009cAsym"), Space.parse("MNI152NLin2009cAsym:res-2")
 STEM = "sub-01/ses-A/anat/sub-01_ses-A"
 
 
@@ -23,6 +24,15 @@ STEM = "sub-01/ses-A/anat/sub-01_ses-A"
         (names.transform(VISIT, FLAIR, "T1w"), f"{STEM}_acq-sag_from-FLAIR_to-T1w_mode-image_xfm.txt"),
         (names.synth(VISIT, [T1W], "FLAIR"), f"{STEM}_acq-mprage_run-2_desc-synth_FLAIR.nii.gz"),
         (names.synth(VISIT, [T1W, T2W], "FLAIR"), f"{STEM}_run-2_desc-synth_FLAIR.nii.gz"),
+        (names.in_space(VISIT, FLAIR, MNI), f"{STEM}_acq-sag_space-{MNI.name}_desc-preproc_FLAIR.nii.gz"),
+        (
+            names.space_mask(VISIT, T1W, COARSE),
+            f"{STEM}_acq-mprage_run-2_space-{MNI.name}_res-2_desc-brain_mask.nii.gz",
+        ),
+        (
+            names.template_transforms(VISIT, T2W, MNI, "syn")[1],
+            f"{STEM}_acq-sag_run-2_from-{MNI.name}_to-T2w_mode-image_xfm.h5",
+        ),
         (names.scans_table(VISIT), "sub-01/ses-A/sub-01_ses-A_scans.tsv"),
         (names.report(VISIT), "sub-01_ses-A.html"),
         (names.bundle(("T1w", "T2w"), "FLAIR", "unet"), "models/T1w+T2w-to-FLAIR_unet"),

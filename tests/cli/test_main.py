@@ -66,7 +66,7 @@ def pretend(monkeypatch, action):
         ("--version", 0),
         ("", 64),
         ("/data /out all", 17),
-        ("/data /out group --output-spaces T1w", 64),
+        ("/data /out group --unknown-option 1", 64),
     ],
 )
 def test_quick_answers_import_nothing_heavy(words, code):

@@ -4,6 +4,7 @@ import pytest
 
 from bidsapp.cli.parser import build_parser, settings_from
 from bidsapp.errors import ExitCode, NoInputError, UnknownLevelError, UsageError
+from bidsapp.records import Space
 from bidsapp.settings import Settings, read_toml
 
 PLACES = ["/data", "/out", "participant"]
@@ -42,6 +43,7 @@ def test_options_may_stand_between_positionals():
         (["-d", "masks=/tmp", "/usr"], "derivatives", ("masks=/tmp", "usr=/usr")),
         (["--reference-policy", "best"], "reference_policy", "best"),
         (["--write-bias-field"], "write_bias_field", True),
+        (["--output-spaces", "T1w", "MNI152NLin2009aSym:res-2"], "spaces", (Space("MNI152NLin2009aSym", 2, "2"),)),
     ],
 )
 def test_option(words, name, value):
@@ -63,7 +65,7 @@ def test_labels_from_a_file(tmp_path, text):
         ["/data", "/out"],
         [*PLACES, "--unknown"],
         [*PLACES, "--max-min", "3"],  # no abbreviations
-        [*PLACES, "--output-spaces", "MNI152"],
+        [*PLACES, "--output-spaces", "MNI152:2mm"],
         [*PLACES, "--participant-label", "no-such-file"],
         [*PLACES, "--participant-label"],
         [*PLACES, "--max-minutes", "0"],
@@ -111,6 +113,13 @@ def test_missing_bundle_is_found_before_hours_of_work():
 def test_missing_derivatives_are_found_before_hours_of_work():
     with pytest.raises(NoInputError, match="/no-such-folder"):
         settings_from([*PLACES, "-d", "theirs=/no-such-folder"])
+
+
+def test_a_template_that_is_not_there_is_found_before_hours_of_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
+    with pytest.raises(NoInputError, match=r"tpl-MNI152NLin6Asym_res-02_T1w\.nii\.gz") as raised:
+        settings_from([*PLACES, "--output-spaces", "MNI152NLin6Asym:res-2"])
+    assert "templateflow.api" in raised.value.hint
 
 
 def test_output_may_lie_in_the_derivatives_of_the_raw_dataset():

@@ -77,6 +77,20 @@ def test_given_masks_and_transforms_replace_the_search(settings, visit, tmp_path
     assert "The transform of the FLAIR to the T1w was given" in workflow.visit_desc()
 
 
+def test_every_contrast_is_carried_to_a_standard_space_from_where_it_was_acquired(settings, visit):
+    workflow = init_visit_wf(settings(output_spaces=("T1w", "MNI152NLin2009aSym")), visit)
+    spaces = [name for name in workflow.list_node_names() if name.startswith("spaces_wf") and "_in" not in name]
+    assert sorted(spaces) == ["spaces_wf.FLAIR_write", "spaces_wf.T1w_write", "spaces_wf.templates"]
+    graph = workflow._create_flat_graph()
+    (flair,) = (node for node in graph if node.name == "FLAIR_write")
+    (given,) = (node for node in graph if node.name == "FLAIR_in")
+    assert {edge[0].name for edge in graph.in_edges(flair)} == {"FLAIR_in", "templates"}
+    (scan,) = {edge[0] for edge in graph.in_edges(given)}
+    steps = {edge[0].name for edge in graph.in_edges(scan)}
+    assert {"bias", "register", "brain"} <= steps
+    assert "MNI152NLin2009aSym" in workflow.visit_desc()
+
+
 def test_visits_have_their_own_folders(settings, visit):
     other = Visit("02", None, (Scan(Path("/x/sub-02_T1w.nii.gz"), "T1w"),))
     workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other])

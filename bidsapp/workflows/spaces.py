@@ -1,0 +1,87 @@
+"""The path from a visit's scans to standard spaces, beside the one to its common grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline.engine import Node
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from bidsapp.imaging.ct import AIR_HU
+from bidsapp.interfaces.spaces import RegisterTemplates, WriteSpaces, space_outputs, template_names
+from bidsapp.workflows.method import method_of
+
+if TYPE_CHECKING:
+    from bidsapp.records import Scan, Visit
+    from bidsapp.settings import Settings
+
+# GB, measured as those of workflows/scan.py.
+MEMORY_GB = {"templates": 1.8, "write": 1.8}
+# What each scan gives: its corrected image and mask, how the mask was found, what its header said.
+SCAN_FIELDS = ("corrected", "brain", "found_by", "decisions", "fingerprint")
+KINDS = {
+    "affine": "with 12 degrees of freedom",
+    "syn": "with 12 degrees of freedom and then by symmetric normalization [@ants]",
+}
+
+
+def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
+    """Build the graph that carries a visit's scans to the standard spaces of the settings.
+
+    Parameters
+    ----------
+    settings : Settings
+        Has at least one standard space.
+    visit : Visit
+        Has the reference.
+
+    Returns
+    -------
+    LiterateWorkflow
+        For each contrast an input node, ``T1w_in``, with `SCAN_FIELDS`, and ``transform`` if it is no reference.
+    """
+    workflow = LiterateWorkflow(name="spaces_wf")
+    spaces, reference = list(settings.spaces), settings.reference
+    targets, how = " and ".join(template_names(spaces)), KINDS[settings.template_registration]
+    workflow.__desc__ = (
+        f"The {reference} was registered to {targets} {how}, at 2 mm; "
+        "every contrast was carried there by one cubic B-spline interpolation.\n"
+    )
+    step = RegisterTemplates(
+        templates=template_names(spaces), kind=settings.template_registration, sloppy=settings.sloppy
+    )
+    templates = Node(step, name="templates", n_procs=1, mem_gb=MEMORY_GB["templates"])
+    for scan in visit.scans:
+        fields = [*SCAN_FIELDS, *(["transform"] if scan.contrast != reference else [])]
+        source = Node(IdentityInterface(fields=fields), name=f"{scan.contrast}_in", mem_gb=0.01)
+        write = _write(settings, visit, scan)
+        workflow.connect(
+            [
+                (source, write, [("corrected", "image"), ("brain", "mask"), *((f, f) for f in fields[2:])]),
+                (templates, write, [("to_template", "to_template"), ("from_template", "from_template")]),
+            ]
+        )
+        if scan.contrast == reference:
+            workflow.connect([(source, templates, [("corrected", "image"), ("brain", "mask")])])
+    return workflow
+
+
+def _write(settings: Settings, visit: Visit, scan: Scan) -> Node:
+    spaces, method = list(settings.spaces), method_of(settings, visit, scan)
+    outputs = space_outputs(visit, scan, settings.reference, spaces, settings.template_registration)
+    step = WriteSpaces(
+        out_dir=str(settings.output_dir.absolute()),
+        raw_dir=str(settings.bids_dir.absolute()),
+        visit=visit,
+        contrast=scan.contrast,
+        reference=settings.reference,
+        spaces=spaces,
+        kind=settings.template_registration,
+        fill=AIR_HU if method.ct else 0.0,
+        corrected=method.bias_levels > 0,
+        sloppy=settings.sloppy,
+    )
+    complete = all((settings.output_dir / path).is_file() for path in outputs)
+    overwrite = None if complete else True
+    return Node(step, name=f"{scan.contrast}_write", n_procs=1, mem_gb=MEMORY_GB["write"], overwrite=overwrite)
