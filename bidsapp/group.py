@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
@@ -14,6 +15,7 @@ from bidsapp.bids.gather import gather
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.results import record
+from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.bids.gather import Gathered
+    from bidsapp.records import Pair, Plan, Population
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
@@ -67,12 +70,30 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
             "run the participant level first",
         )
     fabric = _fabric(settings, grant)
-    bundle = _bundle(settings, [visit.pair for visit in gathered.visits], fabric)
+    gathered, population = _on_population_scale(settings, gathered)
+    bundle = _bundle(settings, [visit.pair for visit in gathered.visits], fabric, population)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric)
     record(settings, gathered, bundle, predictions)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
     damaged = [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
     return (*statuses, *skipped, *damaged)
+
+
+def _on_population_scale(settings: Settings, gathered: Gathered) -> tuple[Gathered, Population | None]:
+    """Return the visits on the scale of the cohort, or of the bundle's, where there is one; and that scale."""
+    from bidsapp.cohort.scale import apply_population, fit_population
+    from bidsapp.synthesis.bundle import read_bundle
+
+    if settings.model is not None:
+        population = _matching(read_bundle(settings.model), settings).population
+    elif settings.normalization in POPULATION_NORMALIZATIONS:
+        population = fit_population(settings, gathered.visits)
+    else:
+        population = None
+    if population is None:
+        return gathered, None
+    visits, damaged = apply_population(settings, gathered.visits, population)
+    return replace(gathered, visits=tuple(visits), damaged=(*gathered.damaged, *damaged)), population
 
 
 def _fabric(settings: Settings, grant: Grant) -> Fabric:
@@ -84,7 +105,7 @@ def _fabric(settings: Settings, grant: Grant) -> Fabric:
     return make_fabric(settings.device)
 
 
-def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle:
+def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric, population: Population | None) -> Bundle:
     """Return the bundle to apply: the one named, the one trained on these pairs before, or a new one."""
     from bidsapp.synthesis.bundle import read_bundle
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
@@ -119,6 +140,7 @@ def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric) -> Bundle
                 version=__version__,
                 fabric=fabric,
                 on_step=on_step,
+                population=population,
             )
 
 

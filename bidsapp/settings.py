@@ -21,7 +21,9 @@ SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto"
 REFERENCE_POLICIES = ("first", "best")
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
-NORMALIZATIONS = ("robust", "zscore", "fcm", "kde", "whitestripe", "none")
+# Those that the group level fits to a cohort.
+POPULATION_NORMALIZATIONS = ("nyul", "lsq", "ravel")
+NORMALIZATIONS = ("robust", "zscore", "fcm", "kde", "whitestripe", *POPULATION_NORMALIZATIONS, "none")
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids import names
 from bidsapp.errors import DataError
-from bidsapp.records import IntensityScale, Pair, Scan, Skip, Visit
+from bidsapp.records import Pair, Scan, Skip, Visit, scale_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from bidsapp.records import Scale
 
 RUN_AGAIN = "run the participant level again"
 SEE_REPORT = "see the visit's report"
@@ -136,15 +138,17 @@ def _pair(derivatives: Path, visit: Visit, source: Sequence[str], target: str | 
         mask=derivatives / names.brain_mask(visit, visit.scan(reference), reference),
         target=None if wanted is None else wanted.path,
         target_mask=None if wanted is None else derivatives / names.brain_mask(visit, wanted, reference),
-        target_scale=None if wanted is None else _scale(wanted.path.with_name(names.sidecar(wanted.path.name))),
+        target_scale=None
+        if wanted is None
+        else read_scale(wanted.path.with_name(names.sidecar(wanted.path.name))),
         fingerprint=str(first.get("SourceSHA256", "")),
     )
 
 
-def _scale(sidecar: Path) -> IntensityScale:
+def read_scale(sidecar: Path) -> Scale:
+    """Return the intensity scale of a normalized image; `DataError` where its sidecar has none."""
     try:
-        scale = _read_json(sidecar)["IntensityScale"]
-        return IntensityScale(str(scale["Method"]), float(scale["Offset"]), float(scale["Scale"]))
+        return scale_from_json(_read_json(sidecar)["IntensityScale"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{sidecar}: no intensity scale ({error})", RUN_AGAIN) from error
 

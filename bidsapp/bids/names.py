@@ -21,6 +21,10 @@ DESCRIPTIONS = {
     "normalized": "The preprocessed image on an invertible intensity scale",
     "biasfield": "Bias field that the acquired image was divided by, on its own grid",
     "brain": "Brain mask of the visit's reference image, on the common grid",
+    "nyul": "The preprocessed image on the landmarks of its cohort (Nyul and Udupa)",
+    "lsq": "The preprocessed image times the factor that brings its tissue means nearest to the cohort's",
+    "ravel": "The normalized image without what RAVEL found to be unwanted",
+    "ravelfield": "What RAVEL subtracted from the normalized image",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
 }
 
@@ -48,6 +52,11 @@ def preproc(visit: Visit, scan: Scan, reference: str) -> str:
 def normalized(visit: Visit, scan: Scan, reference: str) -> str:
     """Return the path of the intensity-normalized image."""
     return _image(visit, scan, reference, "normalized")
+
+
+def on_cohort_scale(visit: Visit, scan: Scan, reference: str, method: str) -> str:
+    """Return the path of an image on the scale of a cohort; `method` is its label, ``nyul``."""
+    return _image(visit, scan, reference, method)
 
 
 def brain_mask(visit: Visit, scan: Scan, reference: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bidsapp.records import IntensityScale, Space
+    from bidsapp.records import Scale, Space
 
 # How a mask came about that no skull-stripper found.
 FOUND = {"given": "outline of an image that came without skull", "precomputed": "made by somebody else"}
@@ -44,11 +44,6 @@ def own_uri(path: str) -> str:
     return f"bids::{path}"
 
 
-def scale_to_json(scale: IntensityScale) -> dict[str, Any]:
-    """Return an intensity scale as a sidecar writes it."""
-    return {"Method": scale.method, "Offset": scale.offset, "Scale": scale.scale}
-
-
 def preproc(
     provenance: Provenance,
     contrast: str,
@@ -80,11 +75,12 @@ def normalized(
     provenance: Provenance,
     contrast: str,
     parents: Sequence[str],
-    scale: IntensityScale,
+    scale: Scale,
     *,
     stripped: bool = False,
+    less: str = "",
 ) -> dict[str, Any]:
-    """Describe an intensity-normalized image."""
+    """Describe an intensity-normalized image; `less` is the path of an image that was subtracted from it."""
     aligned = contrast != provenance.reference_contrast
     return {
         "Description": _said(provenance, f"{contrast} on an invertible intensity scale ({scale.method})"),
@@ -92,8 +88,17 @@ def normalized(
         "SkullStripped": stripped,
         **_space(provenance, aligned),
         "Units": "arbitrary",
-        "IntensityScale": {**scale_to_json(scale), "Formula": "z = (x - Offset) / Scale"},
+        "IntensityScale": {
+            **scale.to_json(),
+            "Formula": _formula(scale) + (f" - {own_uri(less)}" if less else ""),
+        },
     }
+
+
+def _formula(scale: Scale) -> str:
+    if "Landmarks" in scale.to_json():
+        return "z(x): straight lines from each of Landmarks to that of Standard, going on beyond the outer ones"
+    return "z = (x - Offset) / Scale"
 
 
 def bias_field(provenance: Provenance, contrast: str, raw: str) -> dict[str, Any]:
@@ -185,7 +190,7 @@ def synth(
     model: Mapping[str, Any],
     in_training_set: bool,
     fold: int | None,
-    scale: IntensityScale,
+    scale: Scale,
     source_sha256: str,
     reference: str,
     sloppy: bool,
@@ -204,7 +209,7 @@ def synth(
         "InTrainingSet": in_training_set,
         **({"Fold": fold} if fold is not None else {}),
         "Units": "arbitrary",
-        "IntensityScale": {**scale_to_json(scale), "Formula": "z = (x - Offset) / Scale; 0 outside the brain"},
+        "IntensityScale": {**scale.to_json(), "Formula": f"{_formula(scale)}; 0 outside the brain"},
         "SourceSHA256": source_sha256,
     }
 

@@ -79,8 +79,10 @@ def _check_preprocessing(settings: Settings) -> None:
         )
     if settings.reference == CT:
         raise UsageError("a CT cannot be the reference", "give --reference an MR contrast")
-    if settings.normalization == "fcm" and settings.reference != "T1w":
-        raise UsageError("--normalization fcm finds white matter on a T1w", "give --reference T1w")
+    if settings.normalization in {"fcm", "lsq", "ravel"} and settings.reference != "T1w":
+        raise UsageError(
+            f"--normalization {settings.normalization} finds tissues on a T1w", "give --reference T1w"
+        )
 
 
 def _check_derivatives(settings: Settings) -> None:

@@ -5,6 +5,7 @@
     models/T1w-to-FLAIR_unet/
         bundle.json               plan, target scale, SHA-256 of every file below, version, training key
         fold-0.safetensors …      weights
+        population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         metrics.tsv, history.tsv  what the baselines reached, and the course of the trainings
 """
@@ -18,8 +19,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bidsapp.errors import DataError
-from bidsapp.records import IntensityScale
+from bidsapp.records import Population, scale_from_json
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Pair, Plan, Scale
 
 BUNDLE_FILE = "bundle.json"
 SPLITS_FILE = "splits.tsv"
+POPULATION_FILE = "population.safetensors"
 HINT = "name a folder that holds bundle.json, as the group level writes it to models/"
 
 
@@ -69,7 +73,7 @@ class Bundle:
         Its folder.
     plan : Plan
         How its input is built and its weights were trained.
-    target_scale : IntensityScale
+    target_scale : Scale
         Median scale of the training targets; gives a predicted image the intensities of its cohort.
     splits : tuple of Split
         Who was in the training set.
@@ -79,15 +83,18 @@ class Bundle:
         Hash of everything the training depended on, to tell whether it must be repeated.
     version : str
         Version of the software that trained it.
+    population : Population or None
+        The scale of the cohort that its images are on, if that was fitted to a cohort.
     """
 
     path: Path
     plan: Plan
-    target_scale: IntensityScale
+    target_scale: Scale
     splits: tuple[Split, ...]
     sha256: str
     training_key: str
     version: str
+    population: Population | None = None
 
     @property
     def name(self) -> str:
@@ -126,12 +133,13 @@ def write_bundle(
     path: Path,
     plan: Plan,
     networks: Sequence[nn.Module],
-    target_scale: IntensityScale,
+    target_scale: Scale,
     splits: Sequence[Split],
     *,
     training_key: str,
     version: str,
     extra: Mapping[str, str],
+    population: Population | None = None,
 ) -> Bundle:
     """Write a bundle whole: into a folder beside its goal, then renamed.
 
@@ -143,7 +151,7 @@ def write_bundle(
         The plan that the networks were trained on.
     networks : sequence of torch.nn.Module
         One for each fold, in order.
-    target_scale : IntensityScale
+    target_scale : Scale
         Scale of the training targets.
     splits : sequence of Split
         Visits of the training participants.
@@ -151,6 +159,8 @@ def write_bundle(
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
+    population : Population or None
+        See `Bundle`.
 
     Returns
     -------
@@ -165,16 +175,14 @@ def write_bundle(
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         save_file(state, temporary / weights_file(fold))
     _write_splits(temporary / SPLITS_FILE, splits)
+    if population is not None:
+        _write_population(temporary / POPULATION_FILE, population)
     files = {file.name: file_sha256(file) for file in sorted(temporary.iterdir())}
     for name, text in extra.items():
         (temporary / name).write_text(text, encoding="utf-8")
     content: dict[str, Any] = {
         "Plan": plan_to_json(plan),
-        "TargetScale": {
-            "Method": target_scale.method,
-            "Offset": target_scale.offset,
-            "Scale": target_scale.scale,
-        },
+        "TargetScale": target_scale.to_json(),
         "Files": files,
         "TrainingKey": training_key,
         "Version": version,
@@ -196,10 +204,9 @@ def read_bundle(path: Path) -> Bundle:
     content = _read_json(path / BUNDLE_FILE)
     try:
         files: Mapping[str, str] = content["Files"]
-        scale = content["TargetScale"]
-        target_scale = IntensityScale(scale["Method"], float(scale["Offset"]), float(scale["Scale"]))
+        target_scale = scale_from_json(content["TargetScale"])
         key, version, plan_values = content["TrainingKey"], content["Version"], content["Plan"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path / BUNDLE_FILE}: {error} is missing", HINT) from error
     for name, sha256 in files.items():
         if not (path / name).is_file() or file_sha256(path / name) != sha256:
@@ -207,7 +214,26 @@ def read_bundle(path: Path) -> Bundle:
     plan = plan_from_json(plan_values, str(path / BUNDLE_FILE))
     identity = {name: content[name] for name in ("Plan", "TargetScale", "Files")}
     sha256 = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return Bundle(path, plan, target_scale, _read_splits(path / SPLITS_FILE), sha256, key, version)
+    return Bundle(
+        path, plan, target_scale, _read_splits(path / SPLITS_FILE), sha256, key, version, _read_population(path)
+    )
+
+
+def _write_population(path: Path, population: Population) -> None:
+    from safetensors.numpy import save_file
+
+    numbers = {name: np.ascontiguousarray(values) for name, values in population.numbers.items()}
+    save_file(numbers, path, metadata={"method": population.method})
+
+
+def _read_population(folder: Path) -> Population | None:
+    from safetensors import safe_open
+
+    path = folder / POPULATION_FILE
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="np") as file:
+        return Population(file.metadata()["method"], {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
 
 
 def _write_splits(path: Path, splits: Sequence[Split]) -> None:

@@ -8,11 +8,12 @@ import hashlib
 import json
 import shutil
 from contextlib import contextmanager
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bidsapp.errors import DataError
-from bidsapp.records import IntensityScale
+from bidsapp.records import scale_from_json
 from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.pairs import load_volume
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Pair, Plan, Population, Scale
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.crossfit import Measurement
     from bidsapp.synthesis.folds import Fold
@@ -111,6 +112,7 @@ def train_bundle(
     version: str,
     fabric: Fabric,
     on_step: Callable[[Fold, Plan, Step], object],
+    population: Population | None = None,
 ) -> Bundle:
     """Train one network for each fold and write the bundle, with what the baselines reached beside it.
 
@@ -132,6 +134,8 @@ def train_bundle(
         Device and precision.
     on_step : callable
         Called after every step.
+    population : Population or None
+        See `Bundle`.
 
     Returns
     -------
@@ -150,18 +154,16 @@ def train_bundle(
             METRICS_FILE: _metrics_table(fit.baselines),
             HISTORY_FILE: _history_table(fit.trained),
         },
+        population=population,
     )
 
 
-def cohort_scale(pairs: Sequence[Pair]) -> IntensityScale:
+def cohort_scale(pairs: Sequence[Pair]) -> Scale:
     """Return the median intensity scale of the targets: what a predicted image's intensities are counted in."""
-    scales = [pair.target_scale for pair in pairs if pair.target_scale is not None]
-    methods = sorted({scale.method for scale in scales})
-    return IntensityScale(
-        method="+".join(methods),
-        offset=float(median(scale.offset for scale in scales)),
-        scale=float(median(scale.scale for scale in scales)),
-    )
+    contents = [pair.target_scale.to_json() for pair in pairs if pair.target_scale is not None]
+    methods = sorted({content.pop("Method") for content in contents})
+    middle = {name: np.median([content[name] for content in contents], axis=0).tolist() for name in contents[0]}
+    return scale_from_json({"Method": "+".join(methods), **middle})
 
 
 def make_splits(pairs: Sequence[Pair], learned: Container[Pair], folds: Sequence[Fold]) -> list[Split]:

@@ -70,10 +70,15 @@ def method_of(settings: Settings, visit: Visit, scan: Scan) -> Method:
         mask=mask,
         transform=None if scan.contrast == settings.reference else find_transform(*given),
         registration=settings.registration,
-        normalization="hu" if ct else settings.normalization,
+        normalization="hu" if ct else _scale(settings.normalization),
         ct=ct,
         sloppy=settings.sloppy,
     )
+
+
+def _scale(normalization: str) -> str:
+    """Return the scale of a visit by itself; that of a cohort follows at the group level."""
+    return {"nyul": "robust", "lsq": "robust", "ravel": "whitestripe"}.get(normalization, normalization)
 
 
 def _brain(settings: Settings, scan: Scan, mask: Given | None) -> str:
