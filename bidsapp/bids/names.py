@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "lsq": "The preprocessed image times the factor that brings its tissue means nearest to the cohort's",
     "ravel": "The normalized image without what RAVEL found to be unwanted",
     "ravelfield": "What RAVEL subtracted from the normalized image",
+    "head": "Head mask of the visit's reference image, skin and air cavities included, on the common grid",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
 }
 
@@ -63,6 +64,11 @@ def brain_mask(visit: Visit, scan: Scan, reference: str) -> str:
     """Return the path of the brain mask found on one scan, on the common grid."""
     entities = {**scan.entities, **_space(scan, reference), "desc": brain_desc(scan.contrast, reference)}
     return path(visit, entities, "mask", ".nii.gz")
+
+
+def head_mask(visit: Visit, scan: Scan) -> str:
+    """Return the path of the reference's head mask, on the common grid."""
+    return path(visit, {**scan.entities, "desc": "head"}, "mask", ".nii.gz")
 
 
 def transform(visit: Visit, scan: Scan, reference: str) -> str:

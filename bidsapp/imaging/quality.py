@@ -9,6 +9,8 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
+from bidsapp.imaging.grid import own_grid, resample_mask
+from bidsapp.imaging.itk import like
 from bidsapp.imaging.tissue import FLUID, GREY, WHITE
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ AIR_MARGIN_MM = 8.0
 MIN_VOXELS = 1000
 # Air with less than this share of the head's energy was set to zero by somebody: it tells nothing.
 SILENT_AIR = 1e-8
+HEAD_SHARE = 0.25
 BIAS_SMOOTHING_MM = 12.0
 # Voxels this far apart tell as much about air, the head's outline and a smooth field as all of them.
 THINNED_MM = 2.0
@@ -55,7 +58,7 @@ def image_quality(image: nib.Nifti1Image, tissue: nib.Nifti1Image) -> dict[str, 
         "wm2max": float(np.median(white) / np.percentile(data[seen], 99.95)),
         "residual_bias": _residual_bias(thin, _thinned(tissue)),
     }
-    head, sparse = head_mask(thin), np.asarray(thin.dataobj, np.float64)
+    head, sparse = np.asarray(head_mask(thin).dataobj) > 0, np.asarray(thin.dataobj, np.float64)
     air = sparse[_air(head, voxel_sizes(thin.affine)) & (sparse != 0)]
     if air.size >= MIN_VOXELS:
         numbers["cnr"] = contrast / float(np.sqrt(air.var() + white.var() + grey.var()))
@@ -65,17 +68,25 @@ def image_quality(image: nib.Nifti1Image, tissue: nib.Nifti1Image) -> dict[str, 
     return numbers
 
 
-def head_mask(image: nib.Nifti1Image) -> NDArray[np.bool_]:
-    """Return the head on an MR image: the largest bright piece (Otsu's threshold of logarithms), holes filled."""
+def head_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return the head on an MR image, uint8: the largest bright piece, holes filled.
+
+    The threshold is Otsu's of the logarithms; where the air is empty that may lie between tissues, so it never is
+    above `HEAD_SHARE` of the median of what is brighter.
+    """
     from skimage.filters import threshold_otsu
 
-    smooth = ndimage.gaussian_filter(np.asarray(image.dataobj, np.float32), 2.0 / voxel_sizes(image.affine))
+    thin = _thinned(image)
+    smooth = ndimage.gaussian_filter(np.asarray(thin.dataobj, np.float32), 2.0 / voxel_sizes(thin.affine))
     logs = np.log1p(np.clip(smooth, 0, None))
-    bright = logs > threshold_otsu(logs[logs > 0]) if (logs > 0).any() else logs > 0
+    bright = logs > 0
+    if bright.any():
+        otsu = threshold_otsu(logs[bright])
+        bright = smooth > min(np.expm1(otsu), HEAD_SHARE * np.median(smooth[logs > otsu]))
     labels, count = ndimage.label(bright)
-    if not count:
-        return np.asarray(bright)
-    return np.asarray(ndimage.binary_fill_holes(labels == np.bincount(labels.ravel())[1:].argmax() + 1))
+    if count:
+        bright = ndimage.binary_fill_holes(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
+    return resample_mask(like(bright.astype(np.uint8), thin), own_grid(image))
 
 
 def entropy_focus(values: NDArray[np.float64]) -> float:

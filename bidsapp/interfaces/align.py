@@ -7,9 +7,11 @@ from typing import Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, isdefined, traits
 
+from bidsapp.imaging.ct import head_mask as ct_head_mask
 from bidsapp.imaging.ct import soft_tissue
 from bidsapp.imaging.grid import resample, resample_mask, visit_grid
 from bidsapp.imaging.intensity import fit_scale, normalize
+from bidsapp.imaging.quality import head_mask
 from bidsapp.imaging.registration import Head, register
 from bidsapp.imaging.tissue import tissue_classes
 from bidsapp.imaging.transforms import LinearTransform, read_itk, write_itk
@@ -77,6 +79,27 @@ class Resample(Step):
         image = resample(load(self.inputs.in_file), grid, transform, fill=self.inputs.fill)
         mask = resample_mask(load(self.inputs.mask), grid, transform)
         return {"out_file": save(image, folder / "image.nii"), "mask": save(mask, folder / "mask.nii")}
+
+
+class _HeadMaskInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True)
+    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
+
+
+class _HeadMaskOutput(TraitedSpec):
+    out_file = File(desc="head mask")
+
+
+class HeadMask(Step):
+    """Tell the head from the air around it."""
+
+    input_spec = _HeadMaskInput
+    output_spec = _HeadMaskOutput
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        """Return the mask."""
+        find = ct_head_mask if self.inputs.ct else head_mask
+        return {"out_file": save(find(load(self.inputs.in_file)), folder / "head.nii")}
 
 
 class _TissueInput(BaseInterfaceInputSpec):

@@ -30,6 +30,7 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     preproc = File(exists=True, mandatory=True)
     normalized = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    head = File(exists=True, desc="head mask on the common grid, of the reference")
     field = File(exists=True, desc="bias field on the scan's own grid, where it is to be written")
     transform = File(exists=True)
     given = traits.Dict(usedefault=True, desc="mask, transform: BIDS URIs of those that somebody else made")
@@ -59,6 +60,9 @@ class SinkScan(Step):
             Path(self.inputs.out_dir),
         )
         _write_images(self.inputs, visit, scan, out)
+        if isdefined(self.inputs.head):
+            sidecar = sidecars.head_mask(_provenance(self.inputs, visit), _raw(self.inputs, scan))
+            write_image(load(self.inputs.head), out / names.head_mask(visit, scan), sidecar, dtype="uint8")
         if isdefined(self.inputs.field):
             _write_field(self.inputs, visit, scan, out)
         if isdefined(self.inputs.transform):
@@ -144,6 +148,8 @@ def scan_figure(visit: Visit, scan: Scan, reference: str) -> str:
 def scan_outputs(visit: Visit, scan: Scan, reference: str, *, field: bool = False) -> list[str]:
     """Return the paths of everything that is written for a scan, relative to the derivatives."""
     images = [f(visit, scan, reference) for f in (names.preproc, names.normalized, names.brain_mask)]
+    if scan.contrast == reference:
+        images.append(names.head_mask(visit, scan))
     if field:
         images.append(names.bias_field(visit, scan))
     if scan.contrast != reference:

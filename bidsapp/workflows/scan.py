@@ -10,7 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from bidsapp import __version__
 from bidsapp.imaging.ct import AIR_HU
-from bidsapp.interfaces.align import Normalize, Register, Resample, Tissue
+from bidsapp.interfaces.align import HeadMask, Normalize, Register, Resample, Tissue
 from bidsapp.interfaces.output import SinkScan, scan_outputs
 from bidsapp.interfaces.quality import Figure, Measure
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
@@ -31,6 +31,7 @@ MEMORY_GB = {
     "bias": 1.0,  # 0.50
     "register": 1.0,  # 0.48
     "resample": 0.7,  # 0.23
+    "head": 0.7,
     "tissue": 0.6,
     "normalize": 0.6,  # 0.18
     "measure": 0.7,  # 0.24
@@ -102,7 +103,7 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
         [(corrected, resample, [("out_file", "in_file")]), (corrected, result, [("out_file", "corrected")])]
     )
     if scan.contrast == settings.reference:
-        _connect_reference(workflow, corrected, result, tissue=scan.contrast == "T1w")
+        _connect_reference(workflow, corrected, result, method, tissue=scan.contrast == "T1w")
     else:
         _connect_alignment(workflow, corrected, source, method, tissue=settings.reference == "T1w")
     return workflow
@@ -120,12 +121,22 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
     return bias
 
 
-def _connect_reference(workflow: LiterateWorkflow, corrected: Node, result: Node, *, tissue: bool) -> None:
-    """Let the reference define the grid and, where it is a T1w, the tissue classes of the visit."""
-    resample, normalize, measure, figure = (
-        workflow.get_node(name) for name in ("resample", "normalize", "measure", "figure")
+def _connect_reference(
+    workflow: LiterateWorkflow, corrected: Node, result: Node, method: Method, *, tissue: bool
+) -> None:
+    """Let the reference define the grid, the head and, where it is a T1w, the tissue classes of the visit."""
+    resample, normalize, measure, figure, sink = (
+        workflow.get_node(name) for name in ("resample", "normalize", "measure", "figure", "sink")
     )
-    workflow.connect([(corrected, resample, [("out_file", "reference")]), (resample, figure, [("mask", "mask")])])
+    head = _node("head", HeadMask(ct=method.ct))
+    workflow.connect(
+        [
+            (corrected, resample, [("out_file", "reference")]),
+            (resample, figure, [("mask", "mask")]),
+            (resample, head, [("out_file", "in_file")]),
+            (head, sink, [("out_file", "head")]),
+        ]
+    )
     if tissue:
         classes = _node("tissue", Tissue())
         workflow.connect(

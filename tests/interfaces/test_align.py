@@ -6,7 +6,7 @@ import pytest
 from nibabel.affines import apply_affine, voxel_sizes
 
 from bidsapp.imaging.transforms import LinearTransform, read_itk, write_itk
-from bidsapp.interfaces.align import Normalize, Register, Resample
+from bidsapp.interfaces.align import HeadMask, Normalize, Register, Resample
 
 SHIFT = (6.0, -9.0, 4.0)
 
@@ -47,6 +47,15 @@ def test_the_reference_stays_where_it_is(files, tmp_path):
     image, mask = files("T1w", SHIFT)
     outputs = Resample(in_file=image, mask=mask, reference=image, resolution="2").run(cwd=str(tmp_path)).outputs
     assert centre(outputs.out_file) == pytest.approx(SHIFT, abs=0.05)
+
+
+def test_the_head_is_told_from_the_air(files, tmp_path):
+    image, mask = files("T1w")
+    found = nib.load(HeadMask(in_file=image).run(cwd=str(tmp_path)).outputs.out_file)
+    ball = nib.load(mask).get_fdata()
+    assert found.get_data_dtype() == np.uint8
+    assert (found.get_fdata() * ball).sum() > 0.99 * ball.sum()
+    assert found.get_fdata().sum() < 1.3 * ball.sum()  # it is smoothed by 2 mm: no more than 4 mm beyond
 
 
 def test_a_normalized_image_is_zero_at_the_median_and_one_wide(files, tmp_path):

@@ -30,7 +30,9 @@ def sink(files, tmp_path):
     figure.write_text("<svg/>")
 
     def sink(contrast, out, **more):
-        if contrast != "T1w":
+        if contrast == "T1w":
+            more["head"] = mask
+        else:
             more["transform"] = str(write_itk(LinearTransform(np.eye(4)), tmp_path / "t.txt"))
         work = tmp_path / f"work-{contrast}"
         work.mkdir(exist_ok=True)
@@ -58,7 +60,7 @@ def sink(files, tmp_path):
     return sink
 
 
-@pytest.mark.parametrize(("contrast", "count"), [("T1w", 7), ("FLAIR", 9)])
+@pytest.mark.parametrize(("contrast", "count"), [("T1w", 9), ("FLAIR", 9)])
 def test_what_is_promised_is_written(sink, tmp_path, contrast, count):
     out = tmp_path / "out"
     record = sink(contrast, out)
@@ -98,7 +100,7 @@ def test_a_bias_field_is_written_on_the_grid_of_the_acquired_image(sink, files, 
 def test_what_somebody_else_made_is_the_source(sink, tmp_path):
     uri = "bids:theirs:sub-01/ses-A/anat/sub-01_ses-A_desc-brain_mask.nii.gz"
     sink("T1w", tmp_path / "out", given={"mask": uri})
-    (sidecar,) = (tmp_path / "out").rglob("*_mask.json")
+    (sidecar,) = (tmp_path / "out").rglob("*_desc-brain_mask.json")
     assert json.loads(sidecar.read_text())["Sources"] == [uri]
 
 
@@ -109,5 +111,5 @@ def test_writing_again_touches_nothing(sink, tmp_path):
         for _ in range(2)
     )
     assert before == after
-    mask = nib.load(next(out.rglob("*desc-brain_mask.nii.gz")))
-    assert mask.get_data_dtype() == np.uint8
+    masks = [nib.load(path) for path in sorted(out.rglob("*_mask.nii.gz"))]
+    assert [mask.get_data_dtype() for mask in masks] == [np.uint8, np.uint8]

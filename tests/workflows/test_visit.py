@@ -28,7 +28,7 @@ def test_every_node_declares_threads_and_memory(settings, visit):
     workflow = init_visit_wf(settings(), visit)
     nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
     working = [node for node in nodes if node.name not in {"inputnode", "outputnode"}]
-    assert len(working) == 9 + 9  # tissue classes of the T1w, registration of the FLAIR
+    assert len(working) == 10 + 9  # head and tissue classes of the T1w, registration of the FLAIR
     assert {node.n_procs for node in working} == {1}
     assert all(0.1 < node.mem_gb < 3 for node in working)
 
