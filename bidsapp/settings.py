@@ -16,7 +16,7 @@ from bidsapp.records import Space
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "seed-resnet")
-BIAS_CORRECTIONS = ("n4", "none")
+BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
 REGISTRATIONS = ("rigid", "affine")
@@ -60,7 +60,8 @@ class Settings:
     contrasts : tuple of str
         Contrasts to preprocess besides reference, sources and target.
     bias_correction : str
-        ``n4`` or ``none``; a CT never is corrected.
+        ``n4``, ``none``, or ``precomputed``: the preprocessed images of ``derivatives`` take the place of the
+        acquired ones, and N4 corrects those that have none. A CT never is corrected.
     write_bias_field : bool
         Write the bias field, too.
     skull_strip : str

@@ -1,4 +1,4 @@
-"""Masks and transforms that other derivative datasets already have."""
+"""Images, masks and transforms that other derivative datasets already have."""
 
 from __future__ import annotations
 
@@ -55,6 +55,12 @@ def find_mask(words: Sequence[str], visit: Visit, scan: Scan, reference: str) ->
         for entities in (scan.entities, {})
     ]
     return _first(words, tried)
+
+
+def find_image(words: Sequence[str], visit: Visit, scan: Scan) -> Given | None:
+    """Return the first preprocessed image, in the scan's own space, that derivative datasets hold."""
+    entities = (scan.entities, {})
+    return _first(words, [names.path(visit, {**e, "desc": "preproc"}, scan.contrast, ".nii.gz") for e in entities])
 
 
 def find_transform(words: Sequence[str], visit: Visit, scan: Scan, reference: str) -> Given | None:

@@ -54,15 +54,16 @@ def preproc(
     resolution: str,
     corrected: bool = True,
     stripped: bool = False,
+    given: str = "",
 ) -> dict[str, Any]:
-    """Describe a preprocessed image; `raw` is its path in the raw dataset."""
+    """Describe a preprocessed image; `raw` is its path in the raw dataset, `given` a URI of what stood in."""
     aligned = contrast != provenance.reference_contrast
     how = f", aligned with the {provenance.reference_contrast}" if aligned else ""
     return {
         "Description": _said(
             provenance, f"{contrast} {'corrected for its bias field and ' if corrected else ''}resampled once{how}"
         ),
-        "Sources": [raw_uri(raw)],
+        "Sources": [raw_uri(raw), *([given] if given else [])],
         "SkullStripped": stripped,
         **_space(provenance, aligned),
         "SourceSHA256": sha256,

@@ -94,6 +94,8 @@ def _check_derivatives(settings: Settings) -> None:
             raise NoInputError(f"{path}: no such folder", "give --derivatives NAME=PATH of a dataset")
     if settings.skull_strip == "precomputed" and not settings.derivatives:
         raise UsageError("--skull-strip precomputed has no masks to use", "give --derivatives NAME=PATH")
+    if settings.bias_correction == "precomputed" and not settings.derivatives:
+        raise UsageError("--bias-correction precomputed has no images to use", "give --derivatives NAME=PATH")
 
 
 def _check_spaces(settings: Settings) -> None:

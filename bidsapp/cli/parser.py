@@ -150,13 +150,16 @@ def _add_preprocessing(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         metavar="NAME=PATH",
-        help="datasets whose transforms are used and, with --skull-strip precomputed, whose brain masks",
+        help="datasets whose transforms are used and, where precomputed is asked for, brain masks and images",
     )
     group.add_argument(
         "--contrasts", type=_contrasts, metavar="T2w[,ct]", help="further contrasts to preprocess, where acquired"
     )
     group.add_argument(
-        "--bias-correction", choices=BIAS_CORRECTIONS, help=f"of MR images ({_default('bias_correction')})"
+        "--bias-correction",
+        choices=BIAS_CORRECTIONS,
+        help="of MR images; precomputed: take the preprocessed images of --derivatives, where there are some "
+        f"({_default('bias_correction')})",
     )
     group.add_argument("--write-bias-field", action="store_true", help="write the bias field beside the image")
     group.add_argument(

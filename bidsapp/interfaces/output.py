@@ -33,7 +33,7 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     head = File(exists=True, desc="head mask on the common grid, of the reference")
     field = File(exists=True, desc="bias field on the scan's own grid, where it is to be written")
     transform = File(exists=True)
-    given = traits.Dict(usedefault=True, desc="mask, transform: BIDS URIs of those that somebody else made")
+    given = traits.Dict(usedefault=True, desc="image, mask, transform: BIDS URIs of those that somebody else made")
     figure = File(exists=True, mandatory=True)
     scale = traits.Dict(mandatory=True)
     numbers = traits.Dict(mandatory=True)
@@ -103,6 +103,7 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
         resolution=f"{given.resolution}, cubic B-spline",
         corrected=given.corrected,
         stripped=stripped,
+        given=given.given.get("image", ""),
     )
     # CT is kept in whole Hounsfield units, as scanners write it.
     write_image(load(given.preproc), out / preproc, sidecar, dtype="int16" if scan.contrast == CT else "float32")

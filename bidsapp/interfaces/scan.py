@@ -34,6 +34,7 @@ def naming(scan: str) -> Iterator[None]:
 class _CheckHeaderInput(BaseInterfaceInputSpec):
     in_file = traits.Str(mandatory=True, desc="scan as acquired; a string, for it may be a dangling link")
     ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
+    given = File(exists=True, desc="an image to use instead; the acquired one is its identity")
     stamp = traits.Str(desc="size and time of the scan, and our version: a changed file is read again")
 
 
@@ -51,7 +52,8 @@ class CheckHeader(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return checked image, decisions and fingerprint."""
-        checked = check_image(Path(self.inputs.in_file))
+        acquired = check_image(Path(self.inputs.in_file))
+        checked = check_image(Path(self.inputs.given)) if isdefined(self.inputs.given) else acquired
         image, said = checked.image, ()
         if self.inputs.ct:
             with naming(self.inputs.in_file):
@@ -59,7 +61,7 @@ class CheckHeader(Step):
         return {
             "out_file": save(image, folder / "checked.nii"),
             "decisions": [*checked.decisions, *said],
-            "fingerprint": checked.fingerprint,
+            "fingerprint": acquired.fingerprint,
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bidsapp.bids.precomputed import find_mask, find_transform
+from bidsapp.bids.precomputed import find_image, find_mask, find_transform
 from bidsapp.imaging.brain import PRECOMPUTED
 from bidsapp.records import CT
 
@@ -32,8 +32,8 @@ class Method:
         How the brain is found.
     write_field : bool
         Write the bias field.
-    mask, transform : Given or None
-        Brain mask, and transform to the reference, that a dataset of ``--derivatives`` has.
+    image, mask, transform : Given or None
+        Preprocessed image, brain mask, and transform to the reference, that a dataset of ``--derivatives`` has.
     registration : str
         ``rigid`` or ``affine``.
     normalization : str
@@ -48,6 +48,7 @@ class Method:
     bias_levels: int
     write_field: bool
     brain: str
+    image: Given | None
     mask: Given | None
     transform: Given | None
     registration: str
@@ -55,11 +56,19 @@ class Method:
     ct: bool
     sloppy: bool
 
+    @property
+    def corrected(self) -> bool:
+        """Whether the bias field is divided out, or was before."""
+        return self.bias_levels > 0 or self.image is not None
+
 
 def method_of(settings: Settings, visit: Visit, scan: Scan) -> Method:
     """Return how a scan is processed; a CT has no bias field, and keeps its Hounsfield units."""
     ct = scan.contrast == CT
-    corrected = not ct and settings.bias_correction != "none"
+    image = None
+    if settings.bias_correction == PRECOMPUTED and not ct:
+        image = find_image(settings.derivatives, visit, scan)
+    corrected = not ct and image is None and settings.bias_correction != "none"
     given = settings.derivatives, visit, scan, settings.reference
     mask = find_mask(*given) if settings.skull_strip == PRECOMPUTED else None
     return Method(
@@ -67,6 +76,7 @@ def method_of(settings: Settings, visit: Visit, scan: Scan) -> Method:
         bias_levels=(1 if settings.sloppy else BIAS_LEVELS) if corrected else 0,
         write_field=corrected and settings.write_bias_field,
         brain=_brain(settings, scan, mask),
+        image=image,
         mask=mask,
         transform=None if scan.contrast == settings.reference else find_transform(*given),
         registration=settings.registration,
@@ -100,6 +110,8 @@ def describe(contrast: str, reference: str, method: Method) -> str:
             f"The bias field was estimated inside it by N4 [@n4] at {method.bias_levels} fitting level(s) and "
             "divided out of the whole head. "
         )
+    if method.image:
+        text += "Its bias field was gone: a preprocessed image was given. "
     if method.transform:
         text += f"The transform of the {contrast} to the {reference} was given. "
     elif contrast != reference:

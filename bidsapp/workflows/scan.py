@@ -70,7 +70,8 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     workflow.__desc__ = describe(scan.contrast, settings.reference, method)
     source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
     result = Node(IdentityInterface(fields=[*REFERENCE_FIELDS, *FURTHER_FIELDS]), name="outputnode", mem_gb=0.01)
-    header = _node("header", CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan)))
+    check = CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan), **_given(method.image))
+    header = _node("header", check)
     brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain, **_given(method.mask)))
     resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
     normalize = _node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
@@ -205,10 +206,10 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
         contrast=scan.contrast,
         reference=settings.reference,
         resolution=resolution_text(method.resolution),
-        corrected=method.bias_levels > 0,
+        corrected=method.corrected,
         registration=method.registration,
         sloppy=method.sloppy,
-        given={kind: file.uri for kind, file in (("mask", method.mask), ("transform", method.transform)) if file},
+        given={kind: file.uri for kind in ("image", "mask", "transform") if (file := getattr(method, kind))},
     )
 
 

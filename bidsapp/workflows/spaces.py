@@ -79,7 +79,7 @@ def _write(settings: Settings, visit: Visit, scan: Scan) -> Node:
         spaces=spaces,
         kind=settings.template_registration,
         fill=AIR_HU if method.ct else 0.0,
-        corrected=method.bias_levels > 0,
+        corrected=method.corrected,
         sloppy=settings.sloppy,
     )
     complete = all((settings.output_dir / path).is_file() for path in outputs)

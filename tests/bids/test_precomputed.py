@@ -2,7 +2,7 @@
 
 import pytest
 
-from bidsapp.bids.precomputed import find_mask, find_transform
+from bidsapp.bids.precomputed import find_image, find_mask, find_transform
 from bidsapp.records import Scan, Visit
 
 T1W, FLAIR = Scan("t1", "T1w", {"run": "2"}), Scan("flair", "FLAIR")
@@ -46,6 +46,12 @@ def test_a_mask_in_the_scans_own_space_is_found(words, scan, files, found):
     given = find_mask(words(*files), VISIT, scan, "T1w")
     assert (given and given.uri) == found
     assert given is None or given.path.is_file()
+
+
+def test_a_preprocessed_image_in_the_scans_own_space_is_found(words):
+    assert find_image(words(f"one/{STEM}_space-T1w_desc-preproc_FLAIR.nii.gz"), VISIT, FLAIR) is None
+    given = find_image(words(f"two/{STEM}_desc-preproc_T1w.nii.gz"), VISIT, T1W)
+    assert given.uri == f"bids:two:{STEM}_desc-preproc_T1w.nii.gz"
 
 
 def test_the_first_dataset_that_has_a_transform_wins(words):

@@ -83,6 +83,7 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--model", "/", "--crossval"],
         [*PLACES, "--model", "/", "--network", "unet"],
         [*PLACES, "--skull-strip", "precomputed"],
+        [*PLACES, "--bias-correction", "precomputed"],
         [*PLACES, "-d", "a=/tmp", "a=/usr"],
         [*PLACES, "-d", "raw=/tmp"],
         ["/data", "/out", "group", "--dry-run"],

@@ -81,7 +81,7 @@ def test_the_bias_field_is_on_the_grid_of_the_acquired_image(run, raw):
 
 def test_masks_and_transforms_of_another_run_are_used(run, raw, tmp_path):
     out = tmp_path / "out"
-    given = ("--skull-strip", "precomputed", "--derivatives", f"first={run}")
+    given = ("--skull-strip", "precomputed", "--bias-correction", "precomputed", "--derivatives", f"first={run}")
     synthprep(raw, out, "participant", "--sloppy", *given)
     assert errors_of(out) == []
     assert mask_overlap(*(nib.load(folder / f"{STEM}_desc-brain_mask.nii.gz") for folder in (run, out))) > 0.99
@@ -89,6 +89,11 @@ def test_masks_and_transforms_of_another_run_are_used(run, raw, tmp_path):
     assert (run / f"{transform}.txt").read_bytes() == (out / f"{transform}.txt").read_bytes()
     sources = json.loads((out / f"{STEM}_desc-brain_mask.json").read_text())["Sources"]
     assert sources == [f"bids:first:{STEM}_desc-brain_mask.nii.gz"]
+    images = [nib.load(folder / f"{STEM}_desc-preproc_T1w.nii.gz").get_fdata() for folder in (run, out)]
+    assert np.abs(images[0] - images[1]).max() < 0.02 * images[0].max()  # one more interpolation, to the same grid
+    sidecars = [json.loads((folder / f"{STEM}_desc-preproc_T1w.json").read_text()) for folder in (run, out)]
+    assert sidecars[0]["SourceSHA256"] == sidecars[1]["SourceSHA256"]  # the identity is that of the acquired image
+    assert f"bids:first:{STEM}_desc-preproc_T1w.nii.gz" in sidecars[1]["Sources"]
     assert "first" in json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
 
 
