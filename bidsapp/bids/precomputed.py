@@ -59,8 +59,11 @@ def find_mask(words: Sequence[str], visit: Visit, scan: Scan, reference: str) ->
 
 def find_image(words: Sequence[str], visit: Visit, scan: Scan) -> Given | None:
     """Return the first preprocessed image, in the scan's own space, that derivative datasets hold."""
-    entities = (scan.entities, {})
-    return _first(words, [names.path(visit, {**e, "desc": "preproc"}, scan.contrast, ".nii.gz") for e in entities])
+    tried = [
+        names.path(visit, {**entities, "desc": "preproc"}, scan.contrast, ".nii.gz")
+        for entities in (scan.entities, {})
+    ]
+    return _first(words, tried)
 
 
 def find_transform(words: Sequence[str], visit: Visit, scan: Scan, reference: str) -> Given | None:
