@@ -173,7 +173,7 @@ def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by
 def head_mask(provenance: Provenance, raw: str) -> dict[str, Any]:
     """Describe the head mask of the reference."""
     text = f"Head on the {provenance.reference_contrast}, air cavities included, on the common grid"
-    return {"Description": _said(provenance, text), "Type": "Head", "Sources": [raw_uri(raw)]}
+    return {"Description": _said(provenance, text), "Type": "ROI", "Sources": [raw_uri(raw)]}
 
 
 def transform(provenance: Provenance, contrast: str, sources: Sequence[str], kind: str) -> dict[str, Any]:
