@@ -89,7 +89,6 @@ def resample(
         Where to.
     transform : LinearTransform or None
         Maps points of the grid's space to points of the image's.
-
     fill : float
         Value outside the image's field of view: 0, or that of air on a CT.
 
@@ -101,7 +100,7 @@ def resample(
     data = np.asarray(image.dataobj, np.float32)
     matrix = _index_map(image, grid, transform)
     values = ndimage.affine_transform(
-        smoothed(image, grid), matrix, output_shape=grid.shape, order=3, mode="nearest"
+        smoothed(image, grid, transform), matrix, output_shape=grid.shape, order=3, mode="nearest"
     )
     covered = ndimage.affine_transform(
         np.ones(data.shape, np.uint8), matrix, output_shape=grid.shape, order=0, mode="grid-constant"
@@ -128,9 +127,10 @@ def _index_map(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | 
     return np.asarray(np.linalg.inv(image.affine) @ world @ grid.affine)
 
 
-def smoothed(image: nib.Nifti1Image, grid: Grid) -> NDArray[np.float32]:
-    """Return an image's voxels, averaged by a Gaussian along axes where they are much finer than a grid's."""
+def smoothed(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None = None) -> NDArray[np.float32]:
+    """Return an image's voxels, averaged by a Gaussian along its axes that are much finer than a grid's steps."""
     data = np.asarray(image.dataobj, np.float32)
-    ratios = voxel_sizes(grid.affine).mean() / voxel_sizes(image.affine)
+    # By how many voxels along each of the image's axes the grid's neighbours are apart.
+    ratios = np.linalg.norm(_index_map(image, grid, transform)[:3, :3], axis=1)
     sigmas = [float(np.sqrt(ratio**2 - 1) / FWHM) if ratio > 1.5 else 0.0 for ratio in ratios]
     return ndimage.gaussian_filter(data, sigmas) if any(sigmas) else data

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,9 @@ MAX_NONFINITE = 0.01
 FORMS_DIFFER_MM = 0.1
 # Scanners write directions with four to seven digits; more than this is a shear, not rounding.
 MAX_SHEAR = 1e-2
+# What a damaged file makes nibabel, zlib and numpy raise.
+UNREADABLE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
+CHUNK_BYTES = 1 << 22
 LEAVE_OUT = "leave this scan out with --bids-filter-file, or convert it again from its source"
 
 
@@ -87,13 +92,22 @@ def _open(path: Path) -> nib.Nifti1Image:
         raise DataError(f"{path}: content not fetched", f"run `datalad get {path}`")
     try:
         image = nib.load(path)
+        if path.suffix == ".gz":
+            _verify_checksum(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the dataset") from error
-    except (OSError, EOFError, ImageFileError, HeaderDataError) as error:
+    except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
         raise DataError(f"{path}: no readable NIfTI image: {error}", LEAVE_OUT) from error
     if not isinstance(image, nib.Nifti1Image):
         raise DataError(f"{path}: a {type(image).__name__}, not NIfTI", "convert it to NIfTI")
     return image
+
+
+def _verify_checksum(path: Path) -> None:
+    """Read a gzip file to its end, where its checksum is: nibabel stops before it, and takes damaged voxels."""
+    with gzip.open(path) as file:
+        while file.read(CHUNK_BYTES):
+            pass
 
 
 def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[int, int, int]:
@@ -123,18 +137,20 @@ def _affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[N
     if sform is None and qform is None:
         if qcode > 0 or scode > 0:
             raise DataError(f"{path}: neither qform nor sform is usable", LEAVE_OUT)
+        if not np.isfinite(image.affine).all() or np.linalg.det(image.affine[:3, :3]) == 0:
+            raise DataError(f"{path}: voxel sizes are missing", LEAVE_OUT)
         decisions.append("qform and sform codes are both 0: left and right are UNVERIFIED.")
-        return _orthonormal(path, image.affine, decisions), 1
+        return _orthonormal(path, image, image.affine, decisions), 1
     if sform is not None and qform is not None:
         apart = _distance_mm(sform, qform, image.shape[:3])
         if apart > FORMS_DIFFER_MM:
             decisions.append(f"qform and sform differ by {apart:.1f} mm: the sform was used.")
-        return _orthonormal(path, sform, decisions), int(scode)
+        return _orthonormal(path, image, sform, decisions), int(scode)
     if qform is not None:
         decisions.append("Only the qform is valid; it was copied to the sform.")
-        return _orthonormal(path, qform, decisions), qcode
+        return _orthonormal(path, image, qform, decisions), qcode
     decisions.append("Only the sform is valid; it was copied to the qform.")
-    return _orthonormal(path, np.asarray(sform), decisions), int(scode)
+    return _orthonormal(path, image, np.asarray(sform), decisions), int(scode)
 
 
 def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
@@ -155,10 +171,12 @@ def _distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[in
     return float(np.linalg.norm(difference, axis=0).max())
 
 
-def _orthonormal(path: Path, affine: NDArray[np.float64], decisions: list[str]) -> NDArray[np.float64]:
-    """Replace directions by the nearest orthonormal ones (polar decomposition); refuse a shear.
+def _orthonormal(
+    path: Path, image: nib.Nifti1Image, affine: NDArray[np.float64], decisions: list[str]
+) -> NDArray[np.float64]:
+    """Replace directions by the nearest orthonormal ones (polar decomposition) about the image's centre.
 
-    The image's centre stays where it is only to the size of the repair, which is that of rounding.
+    A shear is refused.
     """
     sizes = voxel_sizes(affine)
     directions = affine[:3, :3] / sizes
@@ -166,11 +184,13 @@ def _orthonormal(path: Path, affine: NDArray[np.float64], decisions: list[str]) 
     off = float(np.abs(u @ v - directions).max())
     if off > MAX_SHEAR:
         raise DataError(f"{path}: sheared axes (directions off by {off:.2g})", "resample it to a rectangular grid")
-    if off > 1e-4:
-        decisions.append(f"Directions were made orthonormal; they were off by {off:.1g}.")
     repaired = np.eye(4)
     repaired[:3, :3] = (u @ v) * sizes
-    repaired[:3, 3] = affine[:3, 3]
+    middle = (np.array(image.shape[:3]) - 1) / 2
+    repaired[:3, 3] = affine[:3, 3] + (affine - repaired)[:3, :3] @ middle
+    if off > 1e-4:
+        apart = _distance_mm(repaired, affine, image.shape[:3])
+        decisions.append(f"Directions were made orthonormal, which moved the corners by up to {apart:.1g} mm.")
     return repaired
 
 
@@ -193,7 +213,7 @@ def _voxels(
     """Read the voxels through the header's scaling, as finite float32."""
     try:
         data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except (OSError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: truncated or damaged: {error}", "copy or fetch the file again") from error
     bad = ~np.isfinite(data)
     share = float(bad.mean())

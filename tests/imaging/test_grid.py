@@ -2,9 +2,11 @@
 
 import nibabel as nib
 import numpy as np
+import pytest
 from nibabel.affines import apply_affine
+from scipy import ndimage
 
-from bidsapp.imaging.grid import common_grid, resample, resample_mask
+from bidsapp.imaging.grid import Grid, common_grid, resample, resample_mask, visit_grid
 from bidsapp.imaging.transforms import LinearTransform
 
 
@@ -77,6 +79,28 @@ def test_fine_voxels_are_averaged_against_aliasing():
     values = resample(image, common_grid(image, 1.0)).get_fdata()[20:-20]
     assert values.min() > 40
     assert values.max() < 60
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_anisotropic_image_keeps_its_own_grid_to_the_voxel(turned):
+    noise = np.random.default_rng(0).normal(100, 20, (60, 50, 20))
+    affine = np.diag([0.9, 0.9, 3.0, 1])
+    motion = LinearTransform(np.diag([-1.0, -1, 1, 1])) if turned else None  # half a turn about z
+    image = image_of(noise, affine)
+    grid = visit_grid(image, "native")
+    if turned:
+        grid = Grid(motion.inverse.matrix @ grid.affine, grid.shape)
+    kept = resample(image, grid, motion).get_fdata()
+    assert np.abs(kept - noise).max() < 1e-3
+
+
+def test_only_axes_that_are_finer_than_the_grid_are_averaged():
+    noise = np.random.default_rng(0).normal(100, 20, (60, 60, 60))
+    image = image_of(noise, np.eye(4))
+    grid = common_grid(image, np.array([1.0, 1.0, 4.0]))
+    values = resample(image, grid).get_fdata()
+    along_z = ndimage.gaussian_filter1d(noise, np.sqrt(15 / (8 * np.log(2))), axis=2)
+    assert values.std() == pytest.approx(along_z.std(), rel=0.1)
 
 
 def test_mask_keeps_its_volume(oblique):

@@ -127,3 +127,52 @@ def test_what_is_no_image_is_refused_by_name(tmp_path, name, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=name):
         check_image(path)
+
+
+@pytest.mark.parametrize("place", ["header", "voxels", "end"])
+def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path, place):
+    path = saved(tmp_path / "damaged.nii.gz", VALUES.astype(np.int16))
+    content = bytearray(path.read_bytes())
+    start = {"header": 15, "voxels": len(content) // 2, "end": len(content) - 8}[place]
+    content[start : start + 4] = bytes(255 - byte for byte in content[start : start + 4])
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged\.nii\.gz"):
+        check_image(path)
+
+
+DAMAGED_HEADERS = {
+    "a quaternion of length 1.3 and no sform": {"quatern_b": 0.9, "quatern_c": 0.9, "sform_code": 0},
+    "no voxel sizes": {"pixdim": [1, np.nan, 3, 3, 0, 0, 0, 0], "qform_code": 0, "sform_code": 0},
+    "endless voxels": {"pixdim": [1, np.inf, 3, 3, 0, 0, 0, 0], "qform_code": 0, "sform_code": 0},
+    "an offset that is no number": {"vox_offset": np.nan},
+    "an offset beyond the end": {"vox_offset": 1e9},
+    "no intercept": {"scl_slope": 1, "scl_inter": np.nan},
+    "an unknown type": {"datatype": 9999},
+    "more voxels than memory": {"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]},
+    "negative dimensions": {"dim": [3, -5, 36, 38, 1, 1, 1, 1]},
+    "ten dimensions": {"dim": [9, 34, 36, 38, 1, 1, 1, 1]},
+    "a wrong magic": {"magic": b"xx"},
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED_HEADERS)
+def test_a_damaged_header_is_refused_by_name(tmp_path, what):
+    image = nib.Nifti1Image(VALUES.astype(np.int16), AFFINE)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(AFFINE, 1)
+    image.header["vox_offset"], image.header["magic"] = 352, b"n+1"
+    for field, value in DAMAGED_HEADERS[what].items():
+        image.header[field] = value
+    path = tmp_path / "odd.nii"
+    path.write_bytes(image.header.binaryblock + bytes(4) + VALUES.astype(np.int16).tobytes("F"))
+    with pytest.raises(DataError, match=r"odd\.nii"):
+        check_image(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("shear.nii.gz", "sheared"), ("complex.nii.gz", "complex"), ("ct_perfusion.nii.gz", "RGB")],
+)
+def test_odd_images_of_other_projects_are_refused(test_data, name, reason):
+    with pytest.raises(DataError, match=reason):
+        check_image(test_data / "formats/nifti-odd" / name)

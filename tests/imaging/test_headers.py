@@ -93,6 +93,9 @@ def test_rounded_directions_become_orthonormal(write):
     checked = check_image(write(sform=rounded, qcode=0))
     directions = checked.image.affine[:3, :3] / 3
     assert np.abs(directions @ directions.T - np.eye(3)).max() < 1e-5
+    centre = [20, 20, 20, 1]
+    assert checked.image.affine @ centre == pytest.approx(rounded @ centre, abs=0.003)  # mm; a corner moves by 0.06
+    assert "moved the corners by up to 0.0" in checked.decisions[-1]
 
 
 def test_fourth_axis_of_one_volume_is_dropped(write):
