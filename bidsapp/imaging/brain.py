@@ -28,6 +28,8 @@ MAX_BRAIN_ML = 2500.0
 # Where nothing was stripped the head is at least 1.9 times its brain (test data); where it was, at most 1.1 times.
 STRIPPED_RATIO = 1.4
 STRIPPED_DICE = 0.85
+# The air of a scanner is noisier than this share of the brightest tissue; a background that was emptied is not.
+EMPTY_SHARE = 1e-3
 # How a mask was found that somebody else made.
 PRECOMPUTED = "precomputed"
 ADVICE = "look at the image: is it a head, and the right way up?"
@@ -103,11 +105,15 @@ def given_brain(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> Brain:
 
 
 def foreground(image: nib.Nifti1Image) -> NDArray[np.bool_]:
-    """Return where an image differs from the value that most voxels of its faces have, holes filled."""
+    """Return where an image differs from the value that most voxels of its faces have, holes filled.
+
+    Differences that only an interpolation or a lossy format leaves in an empty background do not count.
+    """
     data = np.asarray(image.dataobj)
     faces = [data.take(end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
     values, counts = np.unique(np.concatenate(faces), return_counts=True)
-    return np.asarray(ndimage.binary_fill_holes(data != values[counts.argmax()]), bool)
+    away = np.abs(data - values[counts.argmax()])
+    return np.asarray(ndimage.binary_fill_holes(away > EMPTY_SHARE * np.percentile(away, 99)), bool)
 
 
 def is_stripped(outline: NDArray[np.bool_], brain: NDArray[np.bool_]) -> bool:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# A file holds 12 digits, one of somebody else's perhaps 6.
+RIGID_TOLERANCE = 1e-4
+# ITK's transforms whose parameters are a 3 × 3 matrix and a shift.
+MATRIX_TRANSFORMS = ("AffineTransform", "MatrixOffsetTransformBase")
+
+
 @dataclass(frozen=True)
 class LinearTransform:
     """A linear map between two spaces, rigid or affine.
@@ -42,6 +48,12 @@ class LinearTransform:
         u, _, v = np.linalg.svd(self.matrix[:3, :3])
         cosine = (np.trace(u @ v) - 1) / 2
         return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+    @property
+    def kind(self) -> str:
+        """``Rigid`` or ``Affine``."""
+        part = self.matrix[:3, :3]
+        return "Rigid" if np.abs(part @ part.T - np.eye(3)).max() < RIGID_TOLERANCE else "Affine"
 
     @property
     def volume_ratio(self) -> float:
@@ -82,33 +94,40 @@ def read_itk(path: Path) -> LinearTransform:
     Raises
     ------
     DataError
-        The file is no ITK text file of a linear transform in three dimensions.
+        The file is no ITK text file of one linear transform, by its matrix, in three dimensions.
     """
-    values: dict[str, list[float]] = {}
     try:
-        for line in path.read_text(encoding="ascii").splitlines():
-            name, _, numbers = line.partition(":")
-            if name in {"Parameters", "FixedParameters"}:
-                values[name] = [float(number) for number in numbers.split()]
-        parameters = np.array(values["Parameters"])
-        return LinearTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], values["FixedParameters"]))
-    except (OSError, ValueError, KeyError) as error:
+        lines = [line.partition(":") for line in path.read_text(encoding="ascii").splitlines()]
+        (kind,) = (text.strip() for name, _, text in lines if name == "Transform")
+        (parameters,), (centre,) = (
+            [np.array(text.split(), float) for name, _, text in lines if name == wanted]
+            for wanted in ("Parameters", "FixedParameters")
+        )
+        if not kind.startswith(MATRIX_TRANSFORMS) or not kind.endswith("_3_3"):
+            raise ValueError(f"it is a {kind}")
+        matrix = _matrix(parameters[:9].reshape(3, 3), parameters[9:].reshape(3), centre)
+        if not np.isfinite(matrix).all() or np.linalg.det(matrix) <= 0:
+            raise ValueError("its matrix turns space inside out or is not finite")
+    except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: no linear ITK text transform: {error}",
-            "run the participant level again, without the --derivatives that it came from",
+            f"{path}: not the ITK text file of one linear transform: {error}",
+            "write it as one AffineTransform, or run again without the --derivatives that it came from",
         ) from error
+    return LinearTransform(matrix)
 
 
 def from_ants(transform: object) -> LinearTransform:
     """Return what an ``ANTsTransform`` of ITK's linear kinds says, in RAS mm."""
     parameters = np.array(transform.parameters)  # type: ignore[attr-defined]
-    centre = list(transform.fixed_parameters)  # type: ignore[attr-defined]
+    centre = np.array(transform.fixed_parameters)  # type: ignore[attr-defined]
     return LinearTransform(_matrix(parameters[:9].reshape(3, 3), parameters[9:12], centre))
 
 
-def _matrix(rotation: NDArray[np.float64], shift: NDArray[np.float64], centre: list[float]) -> NDArray[np.float64]:
+def _matrix(
+    rotation: NDArray[np.float64], shift: NDArray[np.float64], centre: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the RAS matrix of ``x → rotation (x − centre) + centre + shift`` in LPS."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
-    matrix[:3, 3] = shift + np.array(centre[:3]) - rotation @ np.array(centre[:3])
+    matrix[:3, 3] = shift + centre - rotation @ centre
     return np.asarray(LPS @ matrix @ LPS)

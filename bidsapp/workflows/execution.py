@@ -67,7 +67,7 @@ class Outcome:
 
 
 def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_crash: bool = False) -> Outcome:
-    """Run a graph by Nipype's MultiProc plugin; a failing node costs only what depends on it.
+    """Run a graph in processes of this computer; a failing node costs only what depends on it.
 
     Parameters
     ----------
@@ -84,6 +84,8 @@ def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_cr
     -------
     Outcome
     """
+    from bidsapp.workflows.workers import Workers
+
     _configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
     outcome = Outcome()
     names = [name for name in workflow.list_node_names() if not name.endswith(("inputnode", "outputnode"))]
@@ -93,7 +95,7 @@ def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_cr
     ):
         follow = _follower(outcome, log_dir, update)
         try:
-            workflow.run(plugin="MultiProc", plugin_args=_plugin_args(grant, follow))
+            workflow.run(plugin=Workers(_plugin_args(grant, follow)))
         except RuntimeError:
             if not outcome.failures:
                 raise

@@ -50,3 +50,30 @@ def test_shear_is_no_rotation():
     transform = LinearTransform(matrix)
     assert transform.rotation_deg == pytest.approx(30)
     assert transform.volume_ratio == pytest.approx(1.1 * 0.9 * 1.2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    {
+        "two transforms": 2 * "Transform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 5 0 0\n"
+        "FixedParameters: 0 0 0\n",
+        "angles": "Transform: Euler3DTransform_double_3_3\nParameters: 0 0 0.1 5 0 0\nFixedParameters: 0 0 0\n",
+        "skews": "Transform: ScaleSkewVersor3DTransform_double_3_3\nParameters: 0 0 0 5 0 0 1 1 1 0 0 0 0 0 0\n"
+        "FixedParameters: 0 0 0\n",
+        "no number": "Transform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 nan 0 0\n"
+        "FixedParameters: 0 0 0\n",
+        "a mirror": "Transform: AffineTransform_double_3_3\nParameters: -1 0 0 0 1 0 0 0 1 0 0 0\n"
+        "FixedParameters: 0 0 0\n",
+    }.items(),
+    ids=lambda case: case[0],
+)
+def test_what_is_not_one_matrix_is_refused(tmp_path, content):
+    (tmp_path / "odd.txt").write_text("#Insight Transform File V1.0\n" + content[1])
+    with pytest.raises(DataError, match=r"odd\.txt"):
+        read_itk(tmp_path / "odd.txt")
+
+
+def test_a_transform_knows_its_kind():
+    turn = rigid(np.array([5.0, -3, 8]), np.array([1.0, -2, 3]))
+    assert LinearTransform(turn).kind == "Rigid"
+    assert LinearTransform(turn @ np.diag([1.01, 1, 1, 1])).kind == "Affine"
