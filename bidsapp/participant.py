@@ -10,12 +10,13 @@ from bidsapp.bids import names
 from bidsapp.bids.dataset import SCANS_COLUMNS, update_participants
 from bidsapp.bids.sink import write_tsv
 from bidsapp.errors import ExitCode
-from bidsapp.interfaces.output import read_record
+from bidsapp.interfaces.record import read_record
 from bidsapp.reports.records import Figure, VisitReport
 from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.execution import execute
-from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node, spaces_node, visit_name
+from bidsapp.workflows.nodes import RUN, node_folder, sink_node, spaces_node, visit_name
+from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     """Write a visit's table and report from what its scans left, and say how it went."""
-    nodes = f"participant.{visit_name(visit)}."
+    nodes = f"{RUN}.{visit_name(visit)}."
     failures = [failure for failure in outcome.failures if failure.node.startswith(nodes)]
     seconds = sum(spent for node, spent in outcome.seconds.items() if node.startswith(nodes))
     # Only what was finished or found finished in this run: a record may also be left from an earlier one.
@@ -103,7 +104,7 @@ def _status(visit: Visit, failures: Sequence[Failure], seconds: float, *, comple
 def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome) -> dict[str, Any]:
     """Return what a scan's sink left, with what was written of it in standard spaces."""
     record, spaces = (
-        read_record(settings.work / node.replace(".", "/")) if node in outcome.finished else {}
+        read_record(node_folder(settings, node)) if node in outcome.finished else {}
         for node in (sink_node(visit, scan), spaces_node(visit, scan))
     )
     return {

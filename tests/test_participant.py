@@ -8,12 +8,12 @@ import pytest
 
 from bidsapp import participant
 from bidsapp.errors import ExitCode
-from bidsapp.interfaces.output import RECORD_FILE
+from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.workflows.execution import Failure, Outcome
-from bidsapp.workflows.visit import sink_node
+from bidsapp.workflows.nodes import node_folder, sink_node
 
 GRANT = Grant(2, 8.0, 0, ())
 
@@ -36,7 +36,7 @@ def level(visit, settings, monkeypatch, tmp_path):
     Both scans have a record in the work folder, as an earlier run leaves them.
     """
     for scan in visit.scans:
-        folder = settings.work / sink_node(visit, scan).replace(".", "/")
+        folder = node_folder(settings, sink_node(visit, scan))
         folder.mkdir(parents=True)
         record = {
             "row": {"filename": f"anat/{scan.contrast}.nii.gz", "contrast": scan.contrast, "flags": ""},

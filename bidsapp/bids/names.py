@@ -26,6 +26,7 @@ DESCRIPTIONS = {
     "ravel": "The normalized image without what RAVEL found to be unwanted",
     "ravelfield": "What RAVEL subtracted from the normalized image",
     "head": "Head mask of the visit's reference image, skin and air cavities included, on the common grid",
+    "headct": "Head mask of the CT, without the table, on the common grid",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
 }
 
@@ -66,9 +67,10 @@ def brain_mask(visit: Visit, scan: Scan, reference: str) -> str:
     return path(visit, entities, "mask", ".nii.gz")
 
 
-def head_mask(visit: Visit, scan: Scan) -> str:
-    """Return the path of the reference's head mask, on the common grid."""
-    return path(visit, {**scan.entities, "desc": "head"}, "mask", ".nii.gz")
+def head_mask(visit: Visit, scan: Scan, reference: str) -> str:
+    """Return the path of the head mask of the reference, or of a CT: ``desc-headct``; on the common grid."""
+    label = "head" if scan.contrast == reference else f"head{scan.contrast}"
+    return path(visit, {**scan.entities, **_space(scan, reference), "desc": label}, "mask", ".nii.gz")
 
 
 def transform(visit: Visit, scan: Scan, reference: str) -> str:

@@ -65,7 +65,7 @@ def preproc(
         ),
         "Sources": [raw_uri(raw), *([given] if given else [])],
         "SkullStripped": stripped,
-        **_space(provenance, aligned),
+        **(_grid(provenance) if aligned else {}),
         "SourceSHA256": sha256,
         "HeaderDecisions": list(decisions),
         "ResampledTo": resolution,
@@ -82,12 +82,11 @@ def normalized(
     less: str = "",
 ) -> dict[str, Any]:
     """Describe an intensity-normalized image; `less` is the path of an image that was subtracted from it."""
-    aligned = contrast != provenance.reference_contrast
     return {
         "Description": _said(provenance, f"{contrast} on an invertible intensity scale ({scale.method})"),
         "Sources": [own_uri(path) for path in parents],
         "SkullStripped": stripped,
-        **_space(provenance, aligned),
+        **_grid(provenance),
         "Units": "arbitrary",
         "IntensityScale": {
             **scale.to_json(),
@@ -102,12 +101,12 @@ def _formula(scale: Scale) -> str:
     return "z = (x - Offset) / Scale"
 
 
-def bias_field(provenance: Provenance, contrast: str, raw: str) -> dict[str, Any]:
+def bias_field(provenance: Provenance, contrast: str, raw: str, *, stripped: bool) -> dict[str, Any]:
     """Describe the bias field of an acquired image, on its own grid."""
     return {
         "Description": _said(provenance, f"Bias field (N4) that the {contrast} was divided by"),
         "Sources": [raw_uri(raw)],
-        "SkullStripped": False,
+        "SkullStripped": stripped,
         "SpatialReference": raw_uri(raw),
         "Units": "arbitrary",
     }
@@ -123,12 +122,13 @@ def in_space(
     decisions: Sequence[str],
     corrected: bool = True,
     stripped: bool = False,
+    given: str = "",
 ) -> dict[str, Any]:
-    """Describe a preprocessed image in a standard space."""
+    """Describe a preprocessed image in a standard space; `given` is the URI of what stood in for the raw one."""
     how = "corrected for its bias field and " if corrected else ""
     return {
         "Description": _said(provenance, f"{contrast} {how}resampled once to {space.name}"),
-        "Sources": [raw_uri(raw)],
+        "Sources": [raw_uri(raw), *([given] if given else [])],
         "SkullStripped": stripped,
         "SourceSHA256": sha256,
         "HeaderDecisions": list(decisions),
@@ -137,13 +137,15 @@ def in_space(
     }
 
 
-def space_mask(provenance: Provenance, contrast: str, raw: str, space: Space, found_by: str) -> dict[str, Any]:
+def space_mask(
+    provenance: Provenance, contrast: str, sources: Sequence[str], space: Space, found_by: str
+) -> dict[str, Any]:
     """Describe the reference's brain mask in a standard space."""
     how = FOUND.get(found_by, f"found by {found_by}")
     return {
         "Description": _said(provenance, f"Brain on the {contrast}, {how}, carried to {space.name}"),
         "Type": "Brain",
-        "Sources": [raw_uri(raw)],
+        "Sources": list(sources),
         **_resolution(space),
     }
 
@@ -161,19 +163,19 @@ def _resolution(space: Space) -> dict[str, str]:
 def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by: str) -> dict[str, Any]:
     """Describe the brain mask of one contrast; `found_by` is a method, or ``given`` where the skull was gone."""
     how = FOUND.get(found_by, f"found by {found_by}")
-    aligned = contrast != provenance.reference_contrast
     return {
         "Description": _said(provenance, f"Brain on the {contrast}, {how}, on the common grid"),
         "Type": "Brain",
         "Sources": list(sources),
-        **_space(provenance, aligned),
+        **_grid(provenance),
     }
 
 
-def head_mask(provenance: Provenance, raw: str) -> dict[str, Any]:
-    """Describe the head mask of the reference."""
-    text = f"Head on the {provenance.reference_contrast}, air cavities included, on the common grid"
-    return {"Description": _said(provenance, text), "Type": "ROI", "Sources": [raw_uri(raw)]}
+def head_mask(provenance: Provenance, contrast: str, preproc: str) -> dict[str, Any]:
+    """Describe the head mask that was found on a preprocessed image; `preproc` is its path."""
+    text = f"Head on the {contrast}, air cavities included, on the common grid"
+    content = {"Description": _said(provenance, text), "Type": "ROI", "Sources": [own_uri(preproc)]}
+    return {**content, **_grid(provenance)}
 
 
 def transform(provenance: Provenance, contrast: str, sources: Sequence[str], kind: str) -> dict[str, Any]:
@@ -225,6 +227,6 @@ def _said(provenance: Provenance, text: str) -> str:
     return (SLOPPY if provenance.sloppy else "") + text
 
 
-def _space(provenance: Provenance, aligned: bool) -> dict[str, Any]:
-    """Say whose space an aligned image is in; the reference is in its own."""
-    return {"SpatialReference": own_uri(provenance.reference)} if aligned else {}
+def _grid(provenance: Provenance) -> dict[str, Any]:
+    """Say whose grid the images of a visit share: that of the preprocessed reference."""
+    return {"SpatialReference": own_uri(provenance.reference)}

@@ -1,4 +1,4 @@
-"""Brain masks of MR images."""
+"""Brain masks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
 from bidsapp.errors import DataError, UsageError
+from bidsapp.imaging.ct import ct_brain
 from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.itk import like
 from bidsapp.imaging.template import template_brain
+from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +59,7 @@ class Brain:
 
 
 def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
-    """Find the brain on an MR image; an image without skull is recognized, and its own outline is the mask.
+    """Find the brain on an image; one without skull is recognized, and its outline is the mask.
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
     outline = foreground(image)
     if method == "skip":
         return Brain(_checked(image, outline), "given")
-    found = METHODS[method](image)
+    found = METHODS[method](image) & outline
     if is_stripped(outline, found):
         return Brain(_checked(image, outline), "given")
     return Brain(_checked(image, found), method)
@@ -161,4 +163,4 @@ def _robex(image: nib.Nifti1Image) -> NDArray[np.bool_]:
     return np.asarray(mask.data) > 0  # a class of its own, not nibabel's
 
 
-METHODS: dict[str, Finder] = {"deepbet": _deepbet, "robex": _robex, "template": template_brain}
+METHODS: dict[str, Finder] = {"deepbet": _deepbet, "robex": _robex, "template": template_brain, CT: ct_brain}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
@@ -9,6 +11,9 @@ from scipy import ndimage
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.itk import like
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 AIR_HU = -1024.0
 MAX_HU = 3071.0
@@ -26,9 +31,11 @@ def hounsfield(image: nib.Nifti1Image) -> tuple[nib.Nifti1Image, tuple[str, ...]
     Raises
     ------
     DataError
-        There is no value below that of water: no Hounsfield units.
+        There is no value below that of water, though this is no brain without its skull: no Hounsfield units.
     """
     data = np.asarray(image.dataobj, np.float32)
+    if data.min() > -200 and _is_brain_on_zeros(data):
+        return like(np.clip(data, AIR_HU, MAX_HU), image), ("There is no air: the skull was taken off, to 0 HU.",)
     if data.min() > -200:
         raise DataError(
             f"no value below {data.min():.0f}, but air has −1000 HU: these are no Hounsfield units",
@@ -37,6 +44,12 @@ def hounsfield(image: nib.Nifti1Image) -> tuple[nib.Nifti1Image, tuple[str, ...]
     outside = int(((data < AIR_HU) | (data > MAX_HU)).sum())
     said = f"{outside} voxels were clipped to {AIR_HU:g} … {MAX_HU:g} HU."
     return like(np.clip(data, AIR_HU, MAX_HU), image), (said,) if outside else ()
+
+
+def _is_brain_on_zeros(data: np.ndarray) -> bool:
+    """Return whether a CT without air is what a skull-stripper left: mostly zeros, the rest as dense as brain."""
+    tissue = data[data != 0]
+    return 0.5 * data.size > tissue.size > 0 and BRAIN_HU[0] < float(np.median(tissue)) < BRAIN_HU[1]
 
 
 def soft_tissue(image: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -54,7 +67,7 @@ def head_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
     return like(head.astype(np.uint8), image)
 
 
-def ct_brain(image: nib.Nifti1Image) -> nib.Nifti1Image:
+def ct_brain(image: nib.Nifti1Image) -> NDArray[np.bool_]:
     """Find what the skull encloses on a CT (after Muschelli et al. 2015, doi:10.1016/j.neuroimage.2015.03.074).
 
     The largest piece of 0 to 100 HU that bone does not touch, opened so that the neck and the orbits let go of it.
@@ -66,7 +79,8 @@ def ct_brain(image: nib.Nifti1Image) -> nib.Nifti1Image:
 
     Returns
     -------
-    Nifti1Image, shape (X, Y, Z), uint8
+    ndarray, shape (X, Y, Z)
+        True in the brain.
 
     Raises
     ------
@@ -80,7 +94,7 @@ def ct_brain(image: nib.Nifti1Image) -> nib.Nifti1Image:
     if not core.any():
         raise DataError("nothing in the CT has the density of brain", "look at the image: is it a head, in HU?")
     grown = ndimage.binary_dilation(core, _ball(image, 2.5 * OPENING_MM)) & ~bone & (data > BRAIN_HU[0] - 20)
-    return like(ndimage.binary_fill_holes(grown).astype(np.uint8), image)
+    return np.asarray(ndimage.binary_fill_holes(grown), bool)
 
 
 def _ball(image: nib.Nifti1Image, radius_mm: float) -> np.ndarray:

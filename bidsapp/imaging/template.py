@@ -14,7 +14,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from bidsapp.errors import NoInputError
-from bidsapp.imaging.grid import common_grid, own_grid, resample, resample_mask
+from bidsapp.imaging.grid import Grid, common_grid, own_grid, resample, resample_mask
 from bidsapp.imaging.similarity import LEVER_MM, Refined, Similarity
 from bidsapp.imaging.transforms import LinearTransform
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Templates are found at this resolution, whatever the grids that images are carried to.
 SEARCH_SPACING_MM = 2
+# What NIfTI calls the space of the MNI 152 templates.
+MNI_CODE = 4
 BUNDLED = "MNI152NLin2009aSym"
 TEMPLATEFLOW_FILES = ("T1w", "desc-brain_mask")
 # An adult's brain lies this far below the top of the scalp, and its head is this high.
@@ -68,7 +70,7 @@ def load_template(name: str, spacing_mm: int = 1) -> Template:
         image, mask = load_mni152_template(spacing_mm), load_mni152_brain_mask(spacing_mm)
     else:
         image, mask = (nib.Nifti1Image.from_filename(path) for path in _templateflow_files(name, spacing_mm))
-    grid = own_grid(image)
+    grid = Grid(image.affine, image.shape, MNI_CODE)
     inside = np.asarray(mask.dataobj) > 0
     stripped = np.where(inside, np.asarray(image.dataobj, np.float32), 0)
     return Template(name, grid.image(stripped.astype(np.float32)), grid.image(inside.astype(np.uint8)))

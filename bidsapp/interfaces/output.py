@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 
 from bidsapp.bids import names, sidecars
 from bidsapp.bids.sink import write_bytes, write_image, write_json
+from bidsapp.imaging.transforms import read_itk
 from bidsapp.interfaces.base import Step, load
+from bidsapp.interfaces.record import write_record
 from bidsapp.records import CT, IntensityScale, Scan, Visit
-
-RECORD_FILE = "record.json"
 
 
 class _SinkScanInput(BaseInterfaceInputSpec):
@@ -23,14 +22,13 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     contrast = traits.Str(mandatory=True)
     reference = traits.Str(mandatory=True, desc="contrast of the reference")
     resolution = traits.Str(mandatory=True, desc="voxel edges, as people write them")
-    registration = traits.Str("rigid", usedefault=True)
     corrected = traits.Bool(True, usedefault=True, desc="whether the bias field was divided out")
     found_by = traits.Str(mandatory=True, desc="how the brain was found; 'given' where the skull was gone")
     sloppy = traits.Bool(mandatory=True)
     preproc = File(exists=True, mandatory=True)
     normalized = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
-    head = File(exists=True, desc="head mask on the common grid, of the reference")
+    head = File(exists=True, desc="head mask on the common grid, of the reference or a CT")
     field = File(exists=True, desc="bias field on the scan's own grid, where it is to be written")
     transform = File(exists=True)
     given = traits.Dict(usedefault=True, desc="image, mask, transform: BIDS URIs of those that somebody else made")
@@ -61,8 +59,7 @@ class SinkScan(Step):
         )
         _write_images(self.inputs, visit, scan, out)
         if isdefined(self.inputs.head):
-            sidecar = sidecars.head_mask(_provenance(self.inputs, visit), _raw(self.inputs, scan))
-            write_image(load(self.inputs.head), out / names.head_mask(visit, scan), sidecar, dtype="uint8")
+            _write_head(self.inputs, visit, scan, out)
         if isdefined(self.inputs.field):
             _write_field(self.inputs, visit, scan, out)
         if isdefined(self.inputs.transform):
@@ -76,13 +73,9 @@ class SinkScan(Step):
             "scale_offset": self.inputs.scale["offset"],
             "scale_scale": self.inputs.scale["scale"],
         }
-        record = {
-            "row": row,
-            "decisions": list(self.inputs.decisions),
-            "outputs": scan_outputs(visit, scan, reference, field=isdefined(self.inputs.field)),
-            "figure": figure,
-        }
-        return {"record": str(write_json(record, folder / RECORD_FILE))}
+        outputs = scan_outputs(visit, scan, reference, field=isdefined(self.inputs.field))
+        said = {"row": row, "decisions": list(self.inputs.decisions), "figure": figure}
+        return write_record(folder, out, outputs, said)
 
 
 def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
@@ -112,17 +105,23 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     write_image(load(given.normalized), out / normalized, sidecar)
 
 
+def _write_head(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
+    preproc = names.preproc(visit, scan, given.reference)
+    sidecar = sidecars.head_mask(_provenance(given, visit), scan.contrast, preproc)
+    write_image(load(given.head), out / names.head_mask(visit, scan, given.reference), sidecar, dtype="uint8")
+
+
 def _write_field(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
-    sidecar = sidecars.bias_field(_provenance(given, visit), scan.contrast, _raw(given, scan))
+    about, raw = _provenance(given, visit), _raw(given, scan)
+    sidecar = sidecars.bias_field(about, scan.contrast, raw, stripped=given.found_by == "given")
     write_image(load(given.field), out / names.bias_field(visit, scan), sidecar)
 
 
 def _write_transform(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     path = names.transform(visit, scan, given.reference)
     sources = _sources(given, "transform", _raw(given, scan), _raw(given, visit.scan(given.reference)))
-    sidecar = sidecars.transform(
-        _provenance(given, visit), scan.contrast, sources, given.registration.capitalize()
-    )
+    kind = read_itk(Path(given.transform)).kind
+    sidecar = sidecars.transform(_provenance(given, visit), scan.contrast, sources, kind)
     write_json(sidecar, out / names.sidecar(path))
     write_bytes(Path(given.transform).read_bytes(), out / path)
 
@@ -149,16 +148,10 @@ def scan_figure(visit: Visit, scan: Scan, reference: str) -> str:
 def scan_outputs(visit: Visit, scan: Scan, reference: str, *, field: bool = False) -> list[str]:
     """Return the paths of everything that is written for a scan, relative to the derivatives."""
     images = [f(visit, scan, reference) for f in (names.preproc, names.normalized, names.brain_mask)]
-    if scan.contrast == reference:
-        images.append(names.head_mask(visit, scan))
+    if scan.contrast in {reference, CT}:
+        images.append(names.head_mask(visit, scan, reference))
     if field:
         images.append(names.bias_field(visit, scan))
     if scan.contrast != reference:
         images.append(names.transform(visit, scan, reference))
     return [*images, *map(names.sidecar, images), scan_figure(visit, scan, reference)]
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record that a finished `SinkScan` left in its folder."""
-    record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    return record

@@ -11,10 +11,9 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field
 from bidsapp.imaging.brain import PRECOMPUTED, Brain, find_brain, given_brain
-from bidsapp.imaging.ct import ct_brain, hounsfield
+from bidsapp.imaging.ct import hounsfield
 from bidsapp.imaging.headers import check_image
 from bidsapp.interfaces.base import Step, load, save
-from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +95,6 @@ class BrainMask(Step):
         if self.inputs.method == PRECOMPUTED:
             hint = "name it sub-…_desc-brain_mask.nii.gz, as BIDS does, or give --skull-strip deepbet"
             raise DataError("no dataset of --derivatives has its brain mask", hint)
-        if self.inputs.method == CT:
-            return Brain(ct_brain(image), CT)
         return find_brain(image, self.inputs.method)
 
 

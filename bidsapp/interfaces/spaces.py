@@ -23,7 +23,7 @@ from bidsapp.imaging.registration import Head
 from bidsapp.imaging.spaces import mask_through, register_to_template, resample_through
 from bidsapp.imaging.template import SEARCH_SPACING_MM, load_template
 from bidsapp.interfaces.base import Step, load
-from bidsapp.interfaces.output import RECORD_FILE
+from bidsapp.interfaces.record import write_record
 from bidsapp.records import CT, Scan, Space, Visit
 from bidsapp.reports.figures import registration_figure
 
@@ -74,6 +74,7 @@ class _WriteSpacesInput(BaseInterfaceInputSpec):
     fill = traits.Float(0.0, usedefault=True, desc="value outside the scan's field of view")
     corrected = traits.Bool(True, usedefault=True, desc="whether the bias field was divided out")
     sloppy = traits.Bool(False, usedefault=True)
+    given = traits.Dict(usedefault=True, desc="image, mask: BIDS URIs of those that somebody else made")
     image = File(exists=True, mandatory=True, desc="corrected scan in its own grid")
     mask = File(exists=True, mandatory=True, desc="its brain mask in its own grid")
     found_by = traits.Str(mandatory=True, desc="how the brain was found; 'given' where the skull was gone")
@@ -109,8 +110,7 @@ class WriteSpaces(Step):
                 row["template_dice"] = min(dice, row.get("template_dice", 1.0))
         outputs = space_outputs(visit, scan, inputs.reference, inputs.spaces, inputs.kind)
         figures = {space.label: names.figure(visit, space.label, scan.contrast) for space in inputs.spaces}
-        record = {"row": row, "outputs": outputs, "figures": figures}
-        return {"record": str(write_json(record, folder / RECORD_FILE))}
+        return write_record(folder, Path(inputs.out_dir), outputs, {"row": row, "figures": figures})
 
     def _write(self, visit: Visit, scan: Scan, space: Space, forward: str) -> float:
         """Write image, mask and figure in one space, and return the mask's overlap with the template's."""
@@ -131,11 +131,13 @@ class WriteSpaces(Step):
             decisions=inputs.decisions,
             corrected=inputs.corrected,
             stripped=inputs.found_by == "given",
+            given=inputs.given.get("image", ""),
         )
         dtype = "int16" if scan.contrast == CT else "float32"
         write_image(image, out / names.in_space(visit, scan, space), sidecar, dtype=dtype)
         if scan.contrast == inputs.reference:
-            sidecar = sidecars.space_mask(about, scan.contrast, raw, space, inputs.found_by)
+            sources = [inputs.given.get("mask", sidecars.raw_uri(raw))]
+            sidecar = sidecars.space_mask(about, scan.contrast, sources, space, inputs.found_by)
             write_image(mask, out / names.space_mask(visit, scan, space), sidecar, dtype="uint8")
         figure = out / names.figure(visit, space.label, scan.contrast)
         figure.parent.mkdir(parents=True, exist_ok=True)

@@ -102,6 +102,11 @@ def _brain(settings: Settings, scan: Scan, mask: Given | None) -> str:
     return settings.skull_strip
 
 
+def given_uris(method: Method) -> dict[str, str]:
+    """Return the BIDS URIs of what somebody else made of a scan."""
+    return {kind: file.uri for kind in ("image", "mask", "transform") if (file := getattr(method, kind))}
+
+
 def describe(contrast: str, reference: str, method: Method) -> str:
     """Return the methods paragraph of one scan, with the parameters that are used."""
     text = f"{BRAINS[method.brain].format(contrast=contrast)} "
@@ -122,8 +127,8 @@ def describe(contrast: str, reference: str, method: Method) -> str:
             "scanner's geometry, from the brains' centres and, where these fail, from 52 turns, then ANTs at "
             f"{levels} [@ants]. "
         )
-    grid = "its own" if method.resolution == "native" else f"the visit's {resolution_text(method.resolution)}"
-    return f"{text}One cubic B-spline interpolation carried it to {grid} grid; {SCALES[method.normalization]}.\n"
+    grid = f"the {reference}'s own" if method.resolution == "native" else resolution_text(method.resolution)
+    return f"{text}One cubic B-spline interpolation carried it to {grid} voxels; {SCALES[method.normalization]}.\n"
 
 
 def resolution_text(resolution: str) -> str:
@@ -134,11 +139,12 @@ def resolution_text(resolution: str) -> str:
     return f"{edges[0]} mm isotropic" if len(edges) == 1 else f"{' × '.join(edges)} mm"
 
 
+STRIPPED = ", or by its outline if it came without skull."
 BRAINS = {
-    "deepbet": "The brain was found on the {contrast} with deepbet [@deepbet].",
-    "robex": "The brain was found on the {contrast} with ROBEX [@robex].",
-    "template": "The brain was found on the {contrast} by a template, laid on it [@mni2009; @ants].",
-    "auto": "The brain was found on the {contrast} with deepbet [@deepbet], and by a template where that failed.",
+    "deepbet": "The brain was found on the {contrast} with deepbet [@deepbet]" + STRIPPED,
+    "robex": "The brain was found on the {contrast} with ROBEX [@robex]" + STRIPPED,
+    "template": "The brain was found on the {contrast} by a template, laid on it [@mni2009; @ants]" + STRIPPED,
+    "auto": "The brain was found on the {contrast} with deepbet [@deepbet] or by a template" + STRIPPED,
     PRECOMPUTED: "The brain mask of the {contrast} was given.",
     "skip": "The {contrast} came without skull; its outline is its brain mask.",
     CT: "What the skull encloses was found on the {contrast} by its density [@muschelli].",

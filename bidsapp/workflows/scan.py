@@ -11,10 +11,12 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from bidsapp import __version__
 from bidsapp.imaging.ct import AIR_HU
 from bidsapp.interfaces.align import HeadMask, Normalize, Register, Resample, Tissue
-from bidsapp.interfaces.output import SinkScan, scan_outputs
+from bidsapp.interfaces.output import SinkScan
 from bidsapp.interfaces.quality import Figure, Measure
+from bidsapp.interfaces.record import is_complete
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
-from bidsapp.workflows.method import describe, method_of, resolution_text
+from bidsapp.workflows.method import describe, given_uris, method_of, resolution_text
+from bidsapp.workflows.nodes import node_folder, scan_name, sink_node
 
 if TYPE_CHECKING:
     from bidsapp.bids.precomputed import Given
@@ -77,8 +79,8 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     normalize = _node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
     measure = _node("measure", Measure(ct=method.ct))
     figure = _node("figure", Figure(ct=method.ct))
-    # The work folder may say that derivatives were written which are gone.
-    complete = all((settings.output_dir / path).is_file() for path in _outputs(settings, visit, scan, method))
+    # The work folder may say that derivatives were written which are gone, or were replaced.
+    complete = is_complete(node_folder(settings, sink_node(visit, scan)), settings.output_dir)
     sink = _node("sink", _sink(settings, visit, scan, method), overwrite=None if complete else True)
     workflow.connect(
         [
@@ -104,9 +106,12 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
         [(corrected, resample, [("out_file", "in_file")]), (corrected, result, [("out_file", "corrected")])]
     )
     if scan.contrast == settings.reference:
-        _connect_reference(workflow, corrected, result, method, tissue=scan.contrast == "T1w")
+        _connect_reference(workflow, corrected, result, tissue=scan.contrast == "T1w")
     else:
         _connect_alignment(workflow, corrected, source, method, tissue=settings.reference == "T1w")
+    if method.ct or scan.contrast == settings.reference:
+        head = _node("head", HeadMask(ct=method.ct))
+        workflow.connect([(resample, head, [("out_file", "in_file")]), (head, sink, [("out_file", "head")])])
     return workflow
 
 
@@ -122,22 +127,12 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
     return bias
 
 
-def _connect_reference(
-    workflow: LiterateWorkflow, corrected: Node, result: Node, method: Method, *, tissue: bool
-) -> None:
-    """Let the reference define the grid, the head and, where it is a T1w, the tissue classes of the visit."""
-    resample, normalize, measure, figure, sink = (
-        workflow.get_node(name) for name in ("resample", "normalize", "measure", "figure", "sink")
+def _connect_reference(workflow: LiterateWorkflow, corrected: Node, result: Node, *, tissue: bool) -> None:
+    """Let the reference define the grid and, where it is a T1w, the tissue classes of the visit."""
+    resample, normalize, measure, figure = (
+        workflow.get_node(name) for name in ("resample", "normalize", "measure", "figure")
     )
-    head = _node("head", HeadMask(ct=method.ct))
-    workflow.connect(
-        [
-            (corrected, resample, [("out_file", "reference")]),
-            (resample, figure, [("mask", "mask")]),
-            (resample, head, [("out_file", "in_file")]),
-            (head, sink, [("out_file", "head")]),
-        ]
-    )
+    workflow.connect([(corrected, resample, [("out_file", "reference")]), (resample, figure, [("mask", "mask")])])
     if tissue:
         classes = _node("tissue", Tissue())
         workflow.connect(
@@ -181,21 +176,12 @@ def _connect_alignment(
         workflow.connect([(source, normalize, [("tissue", "tissue")]), (source, measure, [("tissue", "tissue")])])
 
 
-def scan_name(scan: Scan) -> str:
-    """Return the name of a scan's workflow."""
-    return f"{scan.contrast}_wf"
-
-
 def _given(file: Given | None) -> dict[str, str]:
     return {"given": str(file.path)} if file else {}
 
 
 def _node(name: str, interface: Any, **options: Any) -> Node:
     return Node(interface, name=name, n_procs=1, mem_gb=MEMORY_GB[name], **options)
-
-
-def _outputs(settings: Settings, visit: Visit, scan: Scan, method: Method) -> list[str]:
-    return scan_outputs(visit, scan, settings.reference, field=method.write_field)
 
 
 def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkScan:
@@ -207,9 +193,8 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
         reference=settings.reference,
         resolution=resolution_text(method.resolution),
         corrected=method.corrected,
-        registration=method.registration,
         sloppy=method.sloppy,
-        given={kind: file.uri for kind in ("image", "mask", "transform") if (file := getattr(method, kind))},
+        given=given_uris(method),
     )
 
 

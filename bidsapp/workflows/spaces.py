@@ -9,8 +9,10 @@ from nipype.pipeline.engine import Node
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from bidsapp.imaging.ct import AIR_HU
-from bidsapp.interfaces.spaces import RegisterTemplates, WriteSpaces, space_outputs, template_names
-from bidsapp.workflows.method import method_of
+from bidsapp.interfaces.record import is_complete
+from bidsapp.interfaces.spaces import RegisterTemplates, WriteSpaces, template_names
+from bidsapp.workflows.method import given_uris, method_of
+from bidsapp.workflows.nodes import node_folder, spaces_node
 
 if TYPE_CHECKING:
     from bidsapp.records import Scan, Visit
@@ -69,7 +71,6 @@ def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
 
 def _write(settings: Settings, visit: Visit, scan: Scan) -> Node:
     spaces, method = list(settings.spaces), method_of(settings, visit, scan)
-    outputs = space_outputs(visit, scan, settings.reference, spaces, settings.template_registration)
     step = WriteSpaces(
         out_dir=str(settings.output_dir.absolute()),
         raw_dir=str(settings.bids_dir.absolute()),
@@ -81,7 +82,8 @@ def _write(settings: Settings, visit: Visit, scan: Scan) -> Node:
         fill=AIR_HU if method.ct else 0.0,
         corrected=method.corrected,
         sloppy=settings.sloppy,
+        given=given_uris(method),
     )
-    complete = all((settings.output_dir / path).is_file() for path in outputs)
-    overwrite = None if complete else True
+    work = node_folder(settings, spaces_node(visit, scan))
+    overwrite = None if is_complete(work, settings.output_dir) else True
     return Node(step, name=f"{scan.contrast}_write", n_procs=1, mem_gb=MEMORY_GB["write"], overwrite=overwrite)

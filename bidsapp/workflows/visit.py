@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf, scan_name
+from bidsapp.workflows.nodes import RUN, scan_name, visit_name
+from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf
 from bidsapp.workflows.spaces import SCAN_FIELDS, init_spaces_wf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bidsapp.records import Scan, Visit
+    from bidsapp.records import Visit
     from bidsapp.settings import Settings
 
 
@@ -54,21 +55,6 @@ def _connect_spaces(workflow: LiterateWorkflow, settings: Settings, visit: Visit
 
 def init_run_wf(settings: Settings, visits: Sequence[Visit]) -> LiterateWorkflow:
     """Build one graph of all visits: whichever node is ready takes the next free core."""
-    workflow = LiterateWorkflow(name="participant", base_dir=str(settings.work.absolute()))
+    workflow = LiterateWorkflow(name=RUN, base_dir=str(settings.work.absolute()))
     workflow.add_nodes([init_visit_wf(settings, visit) for visit in visits])
     return workflow
-
-
-def visit_name(visit: Visit) -> str:
-    """Return the name of a visit's workflow."""
-    return visit.label.replace("-", "_")
-
-
-def spaces_node(visit: Visit, scan: Scan) -> str:
-    """Return the full name of the node that writes a scan in standard spaces."""
-    return f"participant.{visit_name(visit)}.spaces_wf.{scan.contrast}_write"
-
-
-def sink_node(visit: Visit, scan: Scan) -> str:
-    """Return the full name of the node that ends a scan's path; with slashes for dots, its working folder."""
-    return f"participant.{visit_name(visit)}.{scan_name(scan)}.sink"

@@ -25,7 +25,7 @@ class Workers(MultiProcPlugin):
     them is therefore tried once more, in a process of its own; the one that is killed again has failed.
     """
 
-    def _submit_job(self, node: Node, updatehash: bool = False) -> int:  # noqa: FBT001, FBT002 - Nipype's
+    def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
         job = (node, updatehash, self._taskid)
         try:
@@ -65,7 +65,7 @@ def _leave_word(node: Node) -> None:
     folder = Path(node.output_dir())
     folder.mkdir(parents=True, exist_ok=True)
     said = {
-        "message": f"{node.fullname.split('.', 1)[-1]}: its process was killed, twice; memory has most likely run out",
+        "message": f"{node.fullname.split('.', 1)[-1]}: its process was killed, twice: memory has likely run out",
         "hint": f"give more memory than --mem says, or fewer --nprocs; this step declares {node.mem_gb:g} GB",
         "exit_code": int(ExitCode.VISIT_FAILED),
     }

@@ -130,3 +130,10 @@ def test_a_given_mask_that_lies_elsewhere_is_an_error():
 @pytest.mark.parametrize(("outer", "recognized"), [(65, True), (68, True), (85, False)])
 def test_hardly_more_than_a_brain_is_a_stripped_head(outer, recognized):
     assert is_stripped(foreground(ball(outer, background=-1.0)[0]), ball(64)[1]) is recognized
+
+
+def test_a_stripped_head_is_recognized_though_its_background_was_interpolated():
+    image, inside = ball(65)
+    faint = np.random.default_rng(0).normal(0, 0.02, image.shape)
+    noisy = nib.Nifti1Image((image.get_fdata() + faint).astype(np.float32), image.affine)
+    assert np.array_equal(foreground(noisy), inside)

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.errors import DataError
 from bidsapp.imaging.alignment import assess_alignment
 from bidsapp.imaging.brain import find_brain
-from bidsapp.imaging.ct import ct_brain, head_mask, hounsfield, soft_tissue
+from bidsapp.imaging.ct import head_mask, hounsfield, soft_tissue
 from bidsapp.imaging.quality import brain_volume_ml, mask_overlap
 from bidsapp.imaging.registration import Head, register
 from bidsapp.imaging.transforms import LinearTransform, mean_displacement
@@ -47,7 +47,9 @@ def test_what_has_no_air_is_refused(skull):
 
 def test_the_brain_is_what_bone_encloses(skull):
     image, ball = skull
-    assert mask_overlap(ct_brain(image), ball) > 0.93
+    brain = find_brain(image, "ct")
+    assert (brain.method, brain.stripped) == ("ct", False)
+    assert mask_overlap(brain.mask, ball) > 0.93
     assert brain_volume_ml(head_mask(image)) == pytest.approx(4 / 3 * np.pi * 5.2**3, rel=0.05)
 
 
@@ -61,7 +63,24 @@ def test_a_table_is_no_head(skull):
 
 def test_air_has_no_brain():
     with pytest.raises(DataError, match="density of brain"):
-        ct_brain(nib.Nifti1Image(np.full((40, 40, 40), -1000, np.float32), np.diag([3.0, 3, 3, 1])))
+        find_brain(nib.Nifti1Image(np.full((40, 40, 40), -1000, np.float32), np.diag([3.0, 3, 3, 1])), "ct")
+
+
+def test_a_ct_without_its_skull_is_recognized(skull):
+    image, ball = skull
+    inside = ball.get_fdata() > 0
+    noise = np.random.default_rng(0).normal(0, 4, inside.shape)
+    stripped, said = hounsfield(nib.Nifti1Image(np.where(inside, 35 + noise, 0).astype(np.float32), image.affine))
+    assert "skull was taken off" in said[0]
+    brain = find_brain(stripped, "ct")
+    assert brain.stripped
+    assert mask_overlap(brain.mask, ball) > 0.99
+
+
+def test_too_small_a_brain_is_refused_on_ct_as_on_mr(skull):
+    small = nib.Nifti1Image(skull[0].get_fdata(dtype=np.float32), np.diag([1.2, 1.2, 1.2, 1.0]))
+    with pytest.raises(DataError, match="ml of brain"):
+        find_brain(small, "ct")
 
 
 @pytest.mark.slow
@@ -69,7 +88,7 @@ def test_air_has_no_brain():
 def test_a_real_anatomy_is_found_and_aligned(test_data, number):
     t1w, ct, truth = paint(test_data / f"labelmaps/training_seg_{number}.nii.gz")
     ct, _ = hounsfield(ct)
-    brain = ct_brain(ct)
+    brain = find_brain(ct, "ct").mask
     assert mask_overlap(brain, truth) >= 0.94
     motion = rigid(np.array([8.0, -5, 12]), np.array([10.0, -20, 15]))
     moving = Head(*(nib.Nifti1Image(np.asarray(i.dataobj), motion @ i.affine) for i in (soft_tissue(ct), brain)))

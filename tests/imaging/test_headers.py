@@ -94,7 +94,7 @@ def test_rounded_directions_become_orthonormal(write):
     directions = checked.image.affine[:3, :3] / 3
     assert np.abs(directions @ directions.T - np.eye(3)).max() < 1e-5
     centre = [20, 20, 20, 1]
-    assert checked.image.affine @ centre == pytest.approx(rounded @ centre, abs=0.003)  # mm; a corner moves by 0.06
+    assert checked.image.affine @ centre == pytest.approx(rounded @ centre, abs=0.003)  # mm
     assert "moved the corners by up to 0.0" in checked.decisions[-1]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bidsapp.imaging.transforms import LinearTransform, write_itk
-from bidsapp.interfaces.output import SinkScan, read_record, scan_outputs
+from bidsapp.interfaces.output import SinkScan, scan_outputs
+from bidsapp.interfaces.record import is_complete, read_record
 from bidsapp.records import Scan, Visit
 
 RAW = "/data/raw"
@@ -113,3 +114,26 @@ def test_writing_again_touches_nothing(sink, tmp_path):
     assert before == after
     masks = [nib.load(path) for path in sorted(out.rglob("*_mask.nii.gz"))]
     assert [mask.get_data_dtype() for mask in masks] == [np.uint8, np.uint8]
+
+
+def test_what_was_deleted_or_replaced_is_no_longer_complete(sink, tmp_path):
+    out, work = tmp_path / "out", tmp_path / "work-FLAIR"
+    assert not is_complete(work, out)
+    record = sink("FLAIR", out)
+    assert is_complete(work, out)
+    image = out / record["outputs"][0]
+    content = image.read_bytes()
+    image.write_bytes(content[:-1])
+    assert not is_complete(work, out)
+    image.unlink()
+    assert not is_complete(work, out)
+    sink("FLAIR", out)
+    assert image.read_bytes() == content
+    assert is_complete(work, out)
+
+
+def test_the_sidecar_of_a_transform_says_what_the_matrix_is(sink, tmp_path):
+    out = tmp_path / "out"
+    sink("FLAIR", out)
+    sidecar = out / "sub-01/ses-A/anat/sub-01_ses-A_acq-2d_from-FLAIR_to-T1w_mode-image_xfm.json"
+    assert json.loads(sidecar.read_text())["Type"] == "Rigid"

@@ -6,7 +6,8 @@ import pytest
 
 from bidsapp.records import Scan, Visit
 from bidsapp.settings import Settings
-from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node
+from bidsapp.workflows.nodes import sink_node
+from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 
 @pytest.fixture
