@@ -20,18 +20,29 @@ def test_shrink_factor_follows_the_voxels():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("contrast", ["T1w", "FLAIR"])
-def test_phantom(phantom_cohort, contrast):
-    truth = read_truth(phantom_cohort, "sub-01_ses-1", contrast)
-    image = check_image(phantom_cohort / f"sub-01/ses-1/anat/sub-01_ses-1_{contrast}.nii.gz").image
-    mask = find_brain(image).mask
-    assert mask_overlap(mask, truth.brain) >= 0.95
+def test_masks_and_bias_fields_of_phantoms_are_the_true_ones(phantom_cohort):
+    alike = []
+    for path in sorted(phantom_cohort.glob("sub-*/ses-*/anat/*.nii.gz")):
+        visit, contrast = path.name.removesuffix(".nii.gz").rsplit("_", 1)
+        truth = read_truth(phantom_cohort, visit, contrast)
+        image = check_image(path).image
+        mask = find_brain(image).mask
+        assert mask_overlap(mask, truth.brain) >= 0.95
+        field = estimate_bias_field(image, mask)
+        inside = np.asarray(truth.brain.dataobj) > 0
+        alike.append(np.corrcoef(*(np.log(f.get_fdata()[inside]) for f in (field, truth.bias)))[0, 1])
+    assert len(alike) == 6
+    assert np.mean(alike) >= 0.95
+    assert min(alike) >= 0.92
+
+
+@pytest.mark.slow
+def test_correcting_keeps_the_level_and_divides_by_the_field(phantom_cohort):
+    image = check_image(phantom_cohort / "sub-01/ses-1/anat/sub-01_ses-1_FLAIR.nii.gz").image
+    mask = read_truth(phantom_cohort, "sub-01_ses-1", "FLAIR").brain
     field = estimate_bias_field(image, mask)
-    inside = np.asarray(truth.brain.dataobj) > 0
-    logs = [np.log(f.get_fdata()[inside]) for f in (field, truth.bias)]
-    assert np.corrcoef(*logs)[0, 1] >= 0.93
-    in_mask = np.asarray(mask.dataobj) > 0
-    assert np.log(field.get_fdata()[in_mask]).mean() == pytest.approx(0, abs=1e-3)
+    inside = np.asarray(mask.dataobj) > 0
+    assert np.log(field.get_fdata()[inside]).mean() == pytest.approx(0, abs=1e-3)
     corrected = correct_bias(image, field).get_fdata()
     assert np.allclose(corrected * field.get_fdata(), image.get_fdata(), rtol=1e-4, atol=1e-3)
 
