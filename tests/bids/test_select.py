@@ -95,6 +95,52 @@ def test_dangling_links_are_selected_so_that_the_header_check_names_them(dataset
     assert select(dataset()).visits[-1].scan("FLAIR").path == link
 
 
+def add(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_every_entity_of_bids_is_carried_along(dataset, tmp_path):
+    add(tmp_path / "raw", "sub-03/anat/sub-03_echo-1_part-mag_T1w.nii.gz")
+    visit = next(v for v in select(dataset()).visits if v.subject == "03")
+    assert visit.scan("T1w").entities == {"echo": "1", "part": "mag"}
+
+
+def test_a_name_with_an_unknown_entity_costs_its_scan_only(dataset, tmp_path, caplog):
+    stem = "sub-03/anat/sub-03"
+    add(tmp_path / "raw", f"{stem}_T1w.nii.gz", f"{stem}_colour-red_FLAIR.nii.gz", f"{stem}_colour-red_T1w.nii.gz")
+    visit = next(v for v in select(dataset()).visits if v.subject == "03")
+    assert [(scan.contrast, dict(scan.entities)) for scan in visit.scans] == [("T1w", {})]
+    assert "sub-03_colour-red_FLAIR.nii.gz: BIDS has no colour- in names" in caplog.text
+
+
+def test_a_reference_with_an_unknown_entity_costs_its_visit_with_the_reason(dataset, tmp_path):
+    add(tmp_path / "raw", "sub-03/anat/sub-03_colour-red_T1w.nii.gz")
+    selection = select(dataset())
+    assert len(selection.visits) == 3
+    (skip,) = [skip for skip in selection.skipped if skip.visit == "sub-03"]
+    assert skip.reason.endswith("sub-03_colour-red_T1w.nii.gz: BIDS has no colour- in names")
+
+
+@pytest.mark.parametrize("stray", ["localizer.nii.gz", "old_T1w.nii.gz", "sub-10_ses-1_T1w.nii.gz"])
+def test_a_stray_image_is_left_out_by_name(dataset, tmp_path, caplog, stray):
+    before = select(dataset())
+    add(tmp_path / "raw", f"sub-02/ses-1/anat/{stray}")
+    assert select(dataset()) == before
+    assert f"sub-02/ses-1/anat/{stray} is left out: its name does not begin with sub-02_" in caplog.text
+
+
+def test_a_scan_knows_whether_the_visit_offers_another_of_its_contrast(dataset, tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"T1w": {"run": 2}}))
+    (visit,) = select(dataset(bids_filter_file=path)).visits
+    assert (visit.scan("T1w").entities, visit.scan("T1w").only) == ({"run": "2"}, False)
+    first, *_ = select(dataset()).visits
+    assert (first.scan("T1w").only, first.scan("FLAIR").only) == (True, False)
+
+
 def test_real_dataset(test_data, dataset):
     selection = select(dataset(bids_dir=test_data / "openms"))
     assert len(selection.visits) == 6
