@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bidsapp.bids.contrasts import check_contrasts
 from bidsapp.bids.raw import complaint, named_images, scan_of, suffix_of, visit_of
 from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
 from bidsapp.records import Selection, Skip, Visit
@@ -54,7 +55,7 @@ def select(settings: Settings) -> Selection:
     NoInputError
         The dataset has no participant.
     UsageError
-        The filter file cannot be used.
+        The filter file cannot be used, or the group level needs a contrast that nobody has.
     """
     check_dataset(settings)
     participants = _participants(settings)
@@ -69,6 +70,7 @@ def select(settings: Settings) -> Selection:
             f"{settings.bids_dir}: no image of {', '.join(participants)} is selected",
             "check --session-label and --bids-filter-file",
         )
+    check_contrasts(settings, found, images)
     return Selection(tuple(visits), tuple(skipped))
 
 

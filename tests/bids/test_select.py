@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +140,45 @@ def test_a_scan_knows_whether_the_visit_offers_another_of_its_contrast(dataset, 
     assert (visit.scan("T1w").entities, visit.scan("T1w").only) == ({"run": "2"}, False)
     first, *_ = select(dataset()).visits
     assert (first.scan("T1w").only, first.scan("FLAIR").only) == (True, False)
+
+
+BOTH = ("participant", "group")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"source": ("T1w", "T2W")}, r"no selected visit has a T2W: .* predict from \(did you mean T1w\?"),
+        ({"target": "flair"}, r"no selected visit has a flair: .* learn \(did you mean FLAIR\?"),
+        ({"target": "bogus"}, r"learn \(there is FLAIR, T1w"),
+    ],
+)
+def test_a_contrast_that_the_group_level_needs_and_nobody_has_is_an_error(dataset, changes, said):
+    with pytest.raises(UsageError, match=said):
+        select(dataset(levels=BOTH, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"contrasts": ("T1W",), "levels": BOTH}, "no selected visit has a T1W (did you mean T1w?)"),
+        ({"source": ("T1w", "T2W")}, "no selected visit has a T2W (did you mean T1w?)"),
+        ({"participant_label": ("10",)}, "no selected visit has a FLAIR (there is T1w)"),
+        ({"target": "PDw", "levels": BOTH, "model": Path("m")}, "no selected visit has a PDw"),
+    ],
+)
+def test_a_contrast_that_nobody_has_and_nothing_needs_is_a_warning(dataset, caplog, changes, said):
+    assert select(dataset(**changes)).visits
+    assert said in caplog.text
+
+
+def test_a_target_of_earlier_participants_in_the_derivatives_is_enough(dataset, tmp_path, caplog):
+    settings = dataset(participant_label=("10",), levels=BOTH)
+    with pytest.raises(UsageError, match="FLAIR"):
+        select(settings)
+    add(tmp_path / "out", "sub-01/ses-1/anat/sub-01_ses-1_space-T1w_desc-normalized_FLAIR.nii.gz")
+    assert labels(select(settings)) == ["sub-10_ses-1"]
+    assert "no selected visit has a FLAIR" in caplog.text
 
 
 def test_real_dataset(test_data, dataset):
