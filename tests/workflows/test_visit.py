@@ -6,7 +6,7 @@ import pytest
 
 from bidsapp.records import Scan, Visit
 from bidsapp.settings import Settings
-from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node
+from bidsapp.workflows.visit import init_run_wf, init_visit_wf, sink_node, visit_name
 
 
 @pytest.fixture
@@ -96,3 +96,11 @@ def test_visits_have_their_own_folders(settings, visit):
     workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other])
     assert {name.split(".")[0] for name in workflow.list_node_names()} == {"sub_01_ses_A", "sub_02"}
     assert sink_node(other, other.scans[0]) == "participant.sub_02.T1w_wf.sink"
+
+
+def test_labels_with_a_plus_name_graphs_of_their_own(settings, tmp_path):
+    scans = (Scan(tmp_path / "x_T1w.nii.gz", "T1w"),)
+    visits = [Visit("0+2", "A+", scans), Visit("02", "A+", scans), Visit("0+2", None, scans)]
+    assert [visit_name(visit) for visit in visits] == ["sub_0_2b_2_ses_A_2b_", "sub_02_ses_A_2b_", "sub_0_2b_2"]
+    workflow = init_run_wf(settings(), visits)
+    assert len({name.split(".")[0] for name in workflow.list_node_names()}) == 3
