@@ -1,5 +1,6 @@
 """The graph: what it consists of, what it declares, what it says of itself."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,26 @@ def test_given_masks_and_transforms_replace_the_search(settings, visit, tmp_path
     assert (brains[0].given, [brain.method for brain in brains]) == (files[0], ["precomputed", "deepbet"])
     assert workflow.get_node("FLAIR_wf.register").inputs.given == files[1]
     assert "The transform of the FLAIR to the T1w was given" in workflow.visit_desc()
+
+
+def test_a_run_names_what_it_is_given_and_what_it_was_to_be_given(settings, visit, tmp_path, caplog):
+    folder = tmp_path / "theirs/sub-01/ses-A/anat"
+    folder.mkdir(parents=True)
+    for name in ("desc-brain_mask", "desc-preproc_FLAIR"):
+        (folder / f"sub-01_ses-A_{name}.nii.gz").touch()
+    chosen = {"skull_strip": "precomputed", "bias_correction": "precomputed"}
+    with caplog.at_level(logging.INFO):
+        init_run_wf(settings(derivatives=(f"theirs={tmp_path / 'theirs'}",), **chosen), [visit])
+    t1w, flair = (scan.path for scan in visit.scans)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
+        f"{t1w}: its mask is {folder}/sub-01_ses-A_desc-brain_mask.nii.gz",
+        f"{flair}: its image is {folder}/sub-01_ses-A_desc-preproc_FLAIR.nii.gz",
+    ]
+    ours = "no dataset of --derivatives has its"
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        f"{t1w}: {ours} preprocessed image for --bias-correction precomputed: N4 corrects the acquired one",
+        f"{flair}: {ours} brain mask for --skull-strip precomputed: deepbet finds the brain",
+    ]
 
 
 def test_every_contrast_is_carried_to_a_standard_space_from_where_it_was_acquired(settings, visit):
