@@ -30,11 +30,14 @@ class Scan:
         Its BIDS suffix: ``T1w``, ``FLAIR``, ``ct`` …
     entities : Mapping of str to str
         Its entities between ``ses`` and the suffix, short names as keys (``acq``, ``run`` …), in BIDS order.
+    only : bool
+        The raw visit has no other image of this contrast, so that a name without entities means this one.
     """
 
     path: Path
     contrast: str
     entities: Mapping[str, str] = field(default_factory=dict)
+    only: bool = True
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Settings:
     work_dir : Path or None
         Where intermediate files live; default ``work`` in the output folder.
     nprocs, omp_nthreads : int or None
-        Processes at a time, and threads per process.
+        Processes at a time, and threads of the group level; a step of the participant level takes one.
     mem_gb : float or None
         Memory that the run may use, GB.
     device : str
@@ -95,7 +95,7 @@ class Settings:
     max_steps : int or None
         Optimizer steps for each fold and network; makes a run repeatable to the bit on one machine.
     seed : int
-        Seed of every random number.
+        Seed of every random number of the group level; ANTs' seed is fixed.
     sloppy : bool
         Coarse and quick, for tests only; said in every sidecar.
     dry_run : bool

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Scan, Space, Visit
 
-ENTITY_ORDER = ("acq", "ce", "rec", "run", "space", "res", "label", "from", "to", "mode", "desc")
+# Every entity that BIDS has for images of the head, in the order of its schema; `sub` and `ses` are the visit's.
+ENTITY_ORDER = (
+    *("sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec", "dir", "run", "mod"),
+    *("echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg"),
+    *("res", "den", "label", "from", "to", "mode", "desc"),
+)
 
 DESCRIPTIONS = {
     "preproc": "Image, its bias field corrected where it has one, resampled once to the visit's common grid",
@@ -145,7 +150,12 @@ def _image(visit: Visit, scan: Scan, reference: str, desc: str) -> str:
 def path(visit: Visit, entities: Mapping[str, str], suffix: str, ending: str) -> str:
     """Return the path of a visit's anatomical file with these entities, in BIDS order."""
     known = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
-    unknown = sorted(set(entities) - set(ENTITY_ORDER))
+    unknown = unplaced(entities)
     if unknown:
         raise ValueError(f"{visit.label}: no place in a file name for {', '.join(unknown)}")
     return f"{visit_dir(visit)}/anat/" + "_".join([visit.label, *known, suffix]) + ending
+
+
+def unplaced(entities: Iterable[str]) -> list[str]:
+    """Return the entities that have no place in a file name, sorted."""
+    return sorted(set(entities) - set(ENTITY_ORDER))

@@ -38,8 +38,8 @@ def find_mask(words: Sequence[str], visit: Visit, scan: Scan, reference: str) ->
     visit : Visit
         Whose.
     scan : Scan
-        What for. Names are tried with all its entities, then with none; ``desc-brainFLAIR`` before ``desc-brain``,
-        which is the reference's.
+        What for. Names are tried with all its entities and then, if the raw visit has no other scan of its
+        contrast, with none; ``desc-brainFLAIR`` before ``desc-brain``, which is the reference's.
     reference : str
         Contrast of the reference.
 
@@ -52,7 +52,7 @@ def find_mask(words: Sequence[str], visit: Visit, scan: Scan, reference: str) ->
     tried = [
         names.path(visit, {**entities, "desc": label}, "mask", ".nii.gz")
         for label in labels
-        for entities in (scan.entities, {})
+        for entities in _entities(scan)
     ]
     return _first(words, tried)
 
@@ -61,7 +61,7 @@ def find_image(words: Sequence[str], visit: Visit, scan: Scan) -> Given | None:
     """Return the first preprocessed image, in the scan's own space, that derivative datasets hold."""
     tried = [
         names.path(visit, {**entities, "desc": "preproc"}, scan.contrast, ".nii.gz")
-        for entities in (scan.entities, {})
+        for entities in _entities(scan)
     ]
     return _first(words, tried)
 
@@ -69,6 +69,11 @@ def find_image(words: Sequence[str], visit: Visit, scan: Scan) -> Given | None:
 def find_transform(words: Sequence[str], visit: Visit, scan: Scan, reference: str) -> Given | None:
     """Return the first linear ITK text transform of a scan to the reference that derivative datasets hold."""
     return _first(words, [names.transform(visit, scan, reference)])
+
+
+def _entities(scan: Scan) -> tuple[Mapping[str, str], ...]:
+    """Return what a file of a scan may be named by; where a visit has several runs, a bare name may mean any."""
+    return (scan.entities, {}) if scan.only else (scan.entities,)
 
 
 def _first(words: Sequence[str], tried: Sequence[str]) -> Given | None:

@@ -7,10 +7,14 @@ import json
 import logging
 import os
 import re
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bidsapp.bids.contrasts import check_contrasts
+from bidsapp.bids.raw import complaint, named_images, scan_of, suffix_of, visit_of
 from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
-from bidsapp.records import Scan, Selection, Skip, Visit
+from bidsapp.records import Selection, Skip, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from bids import BIDSLayout
 
+    from bidsapp.records import Scan
     from bidsapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,21 +55,22 @@ def select(settings: Settings) -> Selection:
     NoInputError
         The dataset has no participant.
     UsageError
-        The filter file cannot be used.
+        The filter file cannot be used, or the group level needs a contrast that nobody has.
     """
     check_dataset(settings)
     participants = _participants(settings)
     layout = _layout(settings.bids_dir, participants)
     contrasts = settings.wanted
     filters = read_filters(settings.bids_filter_file, contrasts, layout.get_entities())
-    found = {contrast: _images(layout, contrast, filters.get(contrast, {})) for contrast in contrasts}
-    others = [file.path for file in layout.get(extension=[".nii", ".nii.gz"])]
-    visits, skipped = _visits(settings, found, others)
+    images = _selected(settings, layout)
+    found = {c: _images(layout, c, filters.get(c, {}), images) for c in contrasts}
+    visits, skipped = _visits(settings, found, images)
     if not visits and not skipped:
         raise NothingSelectedError(
             f"{settings.bids_dir}: no image of {', '.join(participants)} is selected",
             "check --session-label and --bids-filter-file",
         )
+    check_contrasts(settings, found, images)
     return Selection(tuple(visits), tuple(skipped))
 
 
@@ -146,32 +152,58 @@ def _layout(root: Path, participants: Sequence[str]) -> BIDSLayout:
     return BIDSLayout(root, validate=False, indexer=indexer)
 
 
-def _images(layout: BIDSLayout, contrast: str, filters: Mapping[str, Any]) -> list[str]:
+def _selected(settings: Settings, layout: BIDSLayout) -> list[str]:
+    """Return all images of the requested participants and sessions, in the order of their names."""
+    paths = (file.path for file in layout.get(extension=[".nii", ".nii.gz"]))
+    images = named_images(settings.bids_dir, paths)
+    wanted = settings.session_label
+    return [path for path in images if visit_of(path)[1] in wanted] if wanted else images
+
+
+def _images(layout: BIDSLayout, contrast: str, filters: Mapping[str, Any], selected: Sequence[str]) -> list[str]:
     query = {"suffix": contrast, "extension": [".nii", ".nii.gz"], **filters}
-    return [file.path for file in layout.get(**query)]
+    matching = {file.path for file in layout.get(**query)}
+    return [path for path in selected if path in matching]
 
 
 def _visits(
-    settings: Settings, found: Mapping[str, Sequence[str]], others: Sequence[str]
+    settings: Settings, found: Mapping[str, Sequence[str]], images: Sequence[str]
 ) -> tuple[list[Visit], list[Skip]]:
     """Group images by visit; a visit without the reference is skipped by name."""
-    scans: dict[tuple[str, str | None], dict[str, list[Scan]]] = {}
-    for path in others:
-        scans.setdefault(_visit_of(path), {})
+    rivals = Counter((visit_of(path), suffix_of(path)) for path in images)
+    scans: dict[tuple[str, str | None], list[Scan]] = {visit_of(path): [] for path in images}
     for contrast, paths in found.items():
-        for path in sorted(paths):
-            scans[_visit_of(path)].setdefault(contrast, []).append(_scan(settings.bids_dir, path, contrast))
-    visits, skipped = [], []
-    for (subject, session), by_contrast in sorted(scans.items(), key=lambda item: (item[0][0], item[0][1] or "")):
-        if settings.session_label and session not in settings.session_label:
-            continue
-        visit = Visit(subject, session, tuple(_one(s, settings) for s in by_contrast.values()))
-        if settings.reference in by_contrast:
+        for path in paths:
+            only = rivals[visit_of(path), suffix_of(path)] == 1
+            scans[visit_of(path)].append(scan_of(settings.bids_dir, path, contrast, only=only))
+    visits: list[Visit] = []
+    skipped: list[Skip] = []
+    for (subject, session), of_visit in sorted(scans.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        visit = _visit(settings, Visit(subject, session, tuple(of_visit)))
+        if isinstance(visit, Visit):
             visits.append(visit)
         else:
-            has = f" (it has {', '.join(visit.contrasts)})" if visit.contrasts else ""
-            skipped.append(Skip(visit.label, f"no {settings.reference}{has}", "every visit needs the reference"))
+            skipped.append(visit)
     return visits, skipped
+
+
+def _visit(settings: Settings, offered: Visit) -> Visit | Skip:
+    """Return a visit with one usable scan for each contrast, or why there is none."""
+    by_contrast: dict[str, list[Scan]] = {}
+    refused: dict[str, list[str]] = {}
+    for scan in offered.scans:
+        if problem := complaint(scan):
+            refused.setdefault(scan.contrast, []).append(problem)
+        else:
+            by_contrast.setdefault(scan.contrast, []).append(scan)
+    visit = replace(offered, scans=tuple(_one(scans, settings) for scans in by_contrast.values()))
+    if settings.reference not in by_contrast:
+        has = f" (it has {', '.join(visit.contrasts)})" if visit.contrasts else ""
+        reasons = refused.get(settings.reference, [f"no {settings.reference}{has}"])
+        return Skip(visit.label, "; ".join(reasons), "every visit needs the reference")
+    for problems in refused.values():
+        log.warning("%s: a scan is left out: %s", visit.label, "; ".join(problems))
+    return visit
 
 
 def _one(scans: Sequence[Scan], settings: Settings) -> Scan:
@@ -186,19 +218,3 @@ def _one(scans: Sequence[Scan], settings: Settings) -> Scan:
     names = ", ".join(scan.path.name for scan in scans if scan is not used)
     log.warning("%s is used, not %s; --bids-filter-file decides otherwise", used.path.name, names)
     return used
-
-
-def _visit_of(path: str) -> tuple[str, str | None]:
-    entities = _entities(path)
-    return entities["sub"], entities.get("ses")
-
-
-def _scan(root: Path, path: str, contrast: str) -> Scan:
-    entities = {key: value for key, value in _entities(path).items() if key not in {"sub", "ses"}}
-    return Scan(root / os.path.relpath(path, root), contrast, entities)
-
-
-def _entities(path: str) -> dict[str, str]:
-    """Return the entities of a file name, short names as keys, in its order."""
-    stem = os.path.basename(path).split(".")[0]  # noqa: PTH119 - thousands of names; Path is slow
-    return dict(part.split("-", 1) for part in stem.split("_")[:-1] if "-" in part)

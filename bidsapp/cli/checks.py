@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bidsapp.bids.precomputed import datasets
@@ -25,6 +26,8 @@ POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
 LARGEST_SEED = 2**32 - 1
 # Coarser, and a cortex is a voxel; finer, and a visit is no longer held in memory.
 EDGE_MM = (0.3, 5.0)
+# What fMRIPrep calls spaces that are no template's.
+OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
 CHOICES = {
     "network": NETWORKS,
     "device": DEVICES,
@@ -47,6 +50,11 @@ def check(settings: Settings) -> None:
     NoInputError
         There is no such bundle.
     """
+    if settings.normalization == "hu":
+        choices = ", ".join(NORMALIZATIONS)
+        raise UsageError(
+            "--normalization is of MR images; a CT is always on the HU scale", f"give one of {choices}"
+        )
     for name, known in CHOICES.items():
         if getattr(settings, name) not in known:
             raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
@@ -56,17 +64,29 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{name} = {value} is not positive", "correct it")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
-    if not settings.source:
-        raise UsageError("there is no source contrast", "give --source T1w")
-    if settings.target in settings.source:
-        raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
+    _check_contrasts(settings)
     _check_preprocessing(settings)
     _check_derivatives(settings)
     _check_spaces(settings)
     _check_model(settings)
     _check_folders(settings)
+
+
+def _check_contrasts(settings: Settings) -> None:
+    for contrast in settings.wanted:
+        if not re.fullmatch("[A-Za-z0-9]+", contrast):
+            raise UsageError(f"{contrast!r} is no contrast", "write it as file names end: T1w, T2w, FLAIR, ct")
+    if not settings.source:
+        raise UsageError("there is no source contrast", "give --source T1w")
+    if settings.target in settings.source:
+        raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
+    if settings.target == settings.reference and "group" in settings.levels:
+        raise UsageError(
+            f"{settings.target} is both reference and target: visits that lack it would be skipped, not predicted",
+            "give --reference a contrast that every visit has",
+        )
 
 
 def _check_preprocessing(settings: Settings) -> None:
@@ -77,6 +97,8 @@ def _check_preprocessing(settings: Settings) -> None:
             f"resolution = {settings.resolution!r}: no voxel edges of {low:g} to {high:g} mm",
             "write 1, or 1,1,2, or native",
         )
+    if settings.write_bias_field and settings.bias_correction == "none":
+        raise UsageError("--bias-correction none leaves no bias field to write", "leave out --write-bias-field")
     if settings.reference == CT:
         raise UsageError("a CT cannot be the reference", "give --reference an MR contrast")
     if settings.normalization in {"fcm", "lsq", "ravel"} and settings.reference != "T1w":
@@ -103,6 +125,12 @@ def _check_spaces(settings: Settings) -> None:
         spaces = settings.spaces
     except ValueError as error:
         raise UsageError(f"--output-spaces: {error}", "write MNI152NLin2009aSym or NAME:res-2") from error
+    for space in spaces:
+        if space.name in {*OWN_SPACES, settings.reference}:
+            raise UsageError(
+                f"--output-spaces {space.name} is a visit's own space, no standard one",
+                "images in it are always written; --resolution sets their grid",
+            )
     if spaces:
         from bidsapp.imaging.template import check_template
 
@@ -130,9 +158,11 @@ def _check_model(settings: Settings) -> None:
 
 def _check_folders(settings: Settings) -> None:
     """Keep the raw dataset read only: BIDS has room for results in its ``derivatives/`` alone."""
-    raw, out = settings.bids_dir.resolve(), settings.output_dir.resolve()
-    if out.is_relative_to(raw) and out.relative_to(raw).parts[:1] != ("derivatives",):
-        raise UsageError(
-            f"{settings.output_dir}: lies in the raw dataset, which is never written to",
-            f"give {settings.bids_dir / 'derivatives' / 'synthprep'}, or a folder elsewhere",
-        )
+    raw = settings.bids_dir.resolve()
+    for folder in (settings.output_dir, settings.work):
+        inside = folder.resolve()
+        if inside.is_relative_to(raw) and inside.relative_to(raw).parts[:1] != ("derivatives",):
+            raise UsageError(
+                f"{folder}: lies in the raw dataset, which is never written to",
+                f"give {settings.bids_dir / 'derivatives' / 'synthprep'}, or a folder elsewhere",
+            )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bidsapp import __version__
 from bidsapp.cli.checks import check
+from bidsapp.cli.words import Labels, contrasts, dataset, memory
 from bidsapp.errors import UnknownLevelError, UsageError
 from bidsapp.settings import (
     BIAS_CORRECTIONS,
@@ -27,8 +27,6 @@ from bidsapp.settings import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LABEL = re.compile(r"[A-Za-z0-9+]+")
-MEMORY_UNITS = {"": 1e-3, "M": 1e-3, "MB": 1e-3, "MIB": 2**20 / 1e9, "G": 1.0, "GB": 1.0, "GIB": 2**30 / 1e9}
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -75,12 +73,14 @@ def settings_from(words: Sequence[str]) -> Settings:
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
-    values["derivatives"] = tuple(_dataset(word) for word in values.get("derivatives", ()))
+    values["derivatives"] = tuple(dataset(word) for word in values.get("derivatives", ()))
     values["output_spaces"] = tuple(values.get("output_spaces", ()))
     for name in ("participant_label", "session_label"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     settings = Settings(**{**values, "levels": _levels(values["levels"])})
     check(settings)
+    if "template_registration" in given and not settings.spaces:
+        raise UsageError("--template-registration: there is no template to register to", "give --output-spaces")
     return settings
 
 
@@ -113,7 +113,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--participant-label",
         "--participant_label",
         nargs="+",
-        action=_Labels,
+        action=Labels,
         prefix="sub-",
         metavar="LABEL",
         help="only these participants: labels, with or without sub-, or a text file of them",
@@ -122,7 +122,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--session-label",
         "--session-id",
         nargs="+",
-        action=_Labels,
+        action=Labels,
         prefix="ses-",
         metavar="LABEL",
         help="only these sessions, in the same way",
@@ -153,7 +153,7 @@ def _add_preprocessing(group: argparse._ArgumentGroup) -> None:
         help="datasets whose transforms are used and, where precomputed is asked for, brain masks and images",
     )
     group.add_argument(
-        "--contrasts", type=_contrasts, metavar="T2w[,ct]", help="further contrasts to preprocess, where acquired"
+        "--contrasts", type=contrasts, metavar="T2w[,ct]", help="further contrasts to preprocess, where acquired"
     )
     group.add_argument(
         "--bias-correction",
@@ -190,14 +190,14 @@ def _add_preprocessing(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--normalization",
-        choices=NORMALIZATIONS,
+        metavar=f"{{{','.join(NORMALIZATIONS)}}}",
         help=f"intensity scale of MR images ({_default('normalization')})",
     )
 
 
 def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--source", type=_contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({_default('source')})"
+        "--source", type=contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({_default('source')})"
     )
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
@@ -219,8 +219,13 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
 
 def _add_resources(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--nprocs", "--n-cpus", type=int, metavar="N", help="processes at a time")
-    group.add_argument("--omp-nthreads", type=int, metavar="N", help="threads of one process")
-    group.add_argument("--mem", dest="mem_gb", type=_memory, metavar="16G", help="memory; a bare number is MB")
+    group.add_argument(
+        "--omp-nthreads",
+        type=int,
+        metavar="N",
+        help="threads of the group level; every step of the participant level takes one, so that it repeats",
+    )
+    group.add_argument("--mem", dest="mem_gb", type=memory, metavar="16G", help="memory; a bare number is MB")
     group.add_argument("--device", choices=DEVICES, help=f"where networks run ({_default('device')})")
 
 
@@ -229,7 +234,11 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--config-file", type=Path, metavar="TOML", help="settings of an earlier run")
     group.add_argument("--dry-run", action="store_true", help="print what would be processed, and stop")
     group.add_argument(
-        "--seed", "--random-seed", type=int, metavar="N", help=f"seed of every random number ({_default('seed')})"
+        "--seed",
+        "--random-seed",
+        type=int,
+        metavar="N",
+        help=f"seed of the group level ({_default('seed')}); the participant level always takes the same one",
     )
     group.add_argument("--sloppy", action="store_true", help="coarse and quick, for tests only")
     group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first failure")
@@ -243,60 +252,11 @@ class _Nothing(argparse.Action):
         """Accept the option and do nothing."""
 
 
-class _Labels(argparse.Action):
-    """Collect labels without their prefix; a word that is no label is a text file with one on each line."""
-
-    def __init__(self, *, prefix: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.prefix = prefix
-
-    def __call__(self, _parser: Any, namespace: argparse.Namespace, words: Any, _option: Any = None) -> None:
-        """Add to the labels that an earlier use of the option gave."""
-        labels = tuple(label for word in words for label in self._read(word))
-        setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), *labels))
-
-    def _read(self, word: str) -> list[str]:
-        label = word.removeprefix(self.prefix)
-        if LABEL.fullmatch(label):
-            return [label]
-        try:
-            lines = [line.split() for line in Path(word).read_text(encoding="utf-8").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise argparse.ArgumentError(self, f"{word!r} is neither a label nor a text file of labels") from error
-        # The first column, so that a participants.tsv will do; its heading has an underscore, as no label has.
-        labels = [fields[0].removeprefix(self.prefix) for fields in lines if fields and "_" not in fields[0]]
-        bad = [label for label in labels if not LABEL.fullmatch(label)]
-        if bad or not labels:
-            raise argparse.ArgumentError(self, f"{word}: {repr(bad[0]) + ' is no label' if bad else 'no label'}")
-        return labels
-
-
 def _default(name: str) -> str:
     value = getattr(Settings, name)
     return (
         ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     )
-
-
-def _dataset(word: str) -> str:
-    """Return ``NAME=PATH`` with an absolute path; of a bare path its last part is the name."""
-    name, _, path = word.partition("=") if "=" in word else (Path(word).name, "", word)
-    return f"{name}={Path(path).absolute()}"
-
-
-def _contrasts(word: str) -> tuple[str, ...]:
-    contrasts = tuple(part for part in word.split(",") if part)
-    if not contrasts or len(set(contrasts)) < len(contrasts):
-        raise argparse.ArgumentTypeError(f"{word!r}: give contrasts once each, as in T1w,T2w")
-    return contrasts
-
-
-def _memory(word: str) -> float:
-    """Return GB: ``16G``, ``1.5GiB``, ``16000`` (MB)."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", word)
-    if not match or match[2].upper() not in MEMORY_UNITS or float(match[1]) <= 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is no amount of memory; write 16G, 1.5GiB or 16000 (MB)")
-    return float(match[1]) * MEMORY_UNITS[match[2].upper()]
 
 
 def _levels(words: Sequence[str]) -> tuple[str, ...]:

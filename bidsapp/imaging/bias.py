@@ -61,7 +61,8 @@ def _averaged(
     """Smooth an image by a Gaussian that looks at the voxels of a mask only; elsewhere what it says is unused."""
     sigma = SMOOTHING_MM / sizes
     share = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
-    return ndimage.gaussian_filter(np.where(mask, data, np.float32(0)), sigma) / np.maximum(share, np.float32(1e-6))
+    total = ndimage.gaussian_filter(np.where(mask, data, np.float32(0)), sigma)
+    return np.asarray(total / np.maximum(share, np.float32(1e-6)))
 
 
 def shrink_factor(image: nib.Nifti1Image) -> int:

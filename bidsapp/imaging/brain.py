@@ -32,6 +32,8 @@ STRIPPED_RATIO = 1.4
 STRIPPED_DICE = 0.85
 # The air of a scanner is noisier than this share of the brightest tissue; a background that was emptied is not.
 EMPTY_SHARE = 1e-3
+# Of a mask that somebody else made; a brain whose rim was stripped closely keeps more.
+MIN_IN_HEAD = 0.9
 # How a mask was found that somebody else made.
 PRECOMPUTED = "precomputed"
 ADVICE = "look at the image: is it a head, and the right way up?"
@@ -102,8 +104,13 @@ def given_brain(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> Brain:
         It is too small or too large for a brain, or lies elsewhere.
     """
     inside = np.asarray(resample_mask(mask, own_grid(image)).dataobj) > 0
-    stripped = is_stripped(foreground(image), inside)
-    return Brain(_checked(image, inside), "given" if stripped else PRECOMPUTED)
+    checked, outline = _checked(image, inside), foreground(image)
+    # Where noise fills the background, everything is foreground, and this cannot tell.
+    share = float(outline[inside].mean())
+    if share < MIN_IN_HEAD:
+        hint = "it may be another scan's, or in another space; name the right one by the entities of its scan"
+        raise DataError(f"only {share:.0%} of the brain mask that was given lies in the head", hint)
+    return Brain(checked, "given" if is_stripped(outline, inside) else PRECOMPUTED)
 
 
 def foreground(image: nib.Nifti1Image) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,8 +15,14 @@ RUN = "participant"
 
 
 def visit_name(visit: Visit) -> str:
-    """Return the name of a visit's workflow."""
-    return visit.label.replace("-", "_")
+    """Return the name of a visit's workflow, ``sub_01_ses_A``.
+
+    Nipype takes word characters only, and BIDS allows ``+`` in labels. No label has an underscore, so that
+    ``_2b_`` for it cannot make two visits one.
+    """
+    labels = [visit.subject, *([visit.session] if visit.session else [])]
+    plain = (re.sub("[^A-Za-z0-9]", lambda found: f"_{ord(found[0]):x}_", label) for label in labels)
+    return "_".join(f"{key}_{label}" for key, label in zip(("sub", "ses"), plain, strict=False))
 
 
 def scan_name(scan: Scan) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from bidsapp.workflows.given import tell_given
 from bidsapp.workflows.nodes import RUN, scan_name, visit_name
 from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf
 from bidsapp.workflows.spaces import SCAN_FIELDS, init_spaces_wf
@@ -55,6 +56,8 @@ def _connect_spaces(workflow: LiterateWorkflow, settings: Settings, visit: Visit
 
 def init_run_wf(settings: Settings, visits: Sequence[Visit]) -> LiterateWorkflow:
     """Build one graph of all visits: whichever node is ready takes the next free core."""
+    for visit in visits:
+        tell_given(settings, visit)
     workflow = LiterateWorkflow(name=RUN, base_dir=str(settings.work.absolute()))
     workflow.add_nodes([init_visit_wf(settings, visit) for visit in visits])
     return workflow

@@ -50,5 +50,13 @@ def test_sidecars_stand_beside_images_and_transforms():
 
 
 def test_an_entity_without_a_place_is_an_error():
-    with pytest.raises(ValueError, match="echo"):
-        names.preproc(VISIT, Scan("x", "T1w", {"echo": "1"}), "T1w")
+    with pytest.raises(ValueError, match="colour"):
+        names.preproc(VISIT, Scan("x", "T1w", {"colour": "1"}), "T1w")
+
+
+def test_entities_stand_in_the_order_of_the_schema_whatever_a_file_name_says():
+    scan = Scan("x", "T1w", {"part": "mag", "echo": "1", "inv": "2", "run": "1", "task": "rest", "chunk": "3"})
+    expected = f"{STEM}_task-rest_run-1_echo-1_inv-2_part-mag_space-T1w_chunk-3_desc-preproc_T1w.nii.gz"
+    assert names.preproc(VISIT, scan, "T1w") == expected.replace("_space-T1w", "")
+    flair = Scan("x", "FLAIR", scan.entities)
+    assert names.preproc(VISIT, flair, "T1w") == expected.replace("_T1w.nii", "_FLAIR.nii")

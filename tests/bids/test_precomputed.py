@@ -48,6 +48,16 @@ def test_a_mask_in_the_scans_own_space_is_found(words, scan, files, found):
     assert given is None or given.path.is_file()
 
 
+def test_of_several_runs_only_what_names_the_run_is_taken(words):
+    second = Scan("t1", "T1w", {"run": "2"}, only=False)
+    unnamed = words(f"one/{STEM}_desc-brain_mask.nii.gz", f"one/{STEM}_desc-preproc_T1w.nii.gz")
+    assert find_mask(unnamed, VISIT, second, "T1w") is None
+    assert find_image(unnamed, VISIT, second) is None
+    named = words(f"two/{STEM}_run-2_desc-brain_mask.nii.gz", f"two/{STEM}_run-2_desc-preproc_T1w.nii.gz")
+    assert find_mask(named, VISIT, second, "T1w").uri == f"bids:two:{STEM}_run-2_desc-brain_mask.nii.gz"
+    assert find_image(named, VISIT, second).uri == f"bids:two:{STEM}_run-2_desc-preproc_T1w.nii.gz"
+
+
 def test_a_preprocessed_image_in_the_scans_own_space_is_found(words):
     assert find_image(words(f"one/{STEM}_space-T1w_desc-preproc_FLAIR.nii.gz"), VISIT, FLAIR) is None
     given = find_image(words(f"two/{STEM}_desc-preproc_T1w.nii.gz"), VISIT, T1W)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,91 @@ def test_dangling_links_are_selected_so_that_the_header_check_names_them(dataset
     link = tmp_path / "raw/sub-10/ses-1/anat/sub-10_ses-1_FLAIR.nii.gz"
     link.symlink_to(tmp_path / "annex")
     assert select(dataset()).visits[-1].scan("FLAIR").path == link
+
+
+def add(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_every_entity_of_bids_is_carried_along(dataset, tmp_path):
+    add(tmp_path / "raw", "sub-03/anat/sub-03_echo-1_part-mag_T1w.nii.gz")
+    visit = next(v for v in select(dataset()).visits if v.subject == "03")
+    assert visit.scan("T1w").entities == {"echo": "1", "part": "mag"}
+
+
+def test_a_name_with_an_unknown_entity_costs_its_scan_only(dataset, tmp_path, caplog):
+    stem = "sub-03/anat/sub-03"
+    add(tmp_path / "raw", f"{stem}_T1w.nii.gz", f"{stem}_colour-red_FLAIR.nii.gz", f"{stem}_colour-red_T1w.nii.gz")
+    visit = next(v for v in select(dataset()).visits if v.subject == "03")
+    assert [(scan.contrast, dict(scan.entities)) for scan in visit.scans] == [("T1w", {})]
+    assert "sub-03_colour-red_FLAIR.nii.gz: BIDS has no colour- in names" in caplog.text
+
+
+def test_a_reference_with_an_unknown_entity_costs_its_visit_with_the_reason(dataset, tmp_path):
+    add(tmp_path / "raw", "sub-03/anat/sub-03_colour-red_T1w.nii.gz")
+    selection = select(dataset())
+    assert len(selection.visits) == 3
+    (skip,) = [skip for skip in selection.skipped if skip.visit == "sub-03"]
+    assert skip.reason.endswith("sub-03_colour-red_T1w.nii.gz: BIDS has no colour- in names")
+
+
+@pytest.mark.parametrize("stray", ["localizer.nii.gz", "old_T1w.nii.gz", "sub-10_ses-1_T1w.nii.gz"])
+def test_a_stray_image_is_left_out_by_name(dataset, tmp_path, caplog, stray):
+    before = select(dataset())
+    add(tmp_path / "raw", f"sub-02/ses-1/anat/{stray}")
+    assert select(dataset()) == before
+    assert f"sub-02/ses-1/anat/{stray} is left out: its name does not begin with sub-02_" in caplog.text
+
+
+def test_a_scan_knows_whether_the_visit_offers_another_of_its_contrast(dataset, tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"T1w": {"run": 2}}))
+    (visit,) = select(dataset(bids_filter_file=path)).visits
+    assert (visit.scan("T1w").entities, visit.scan("T1w").only) == ({"run": "2"}, False)
+    first, *_ = select(dataset()).visits
+    assert (first.scan("T1w").only, first.scan("FLAIR").only) == (True, False)
+
+
+BOTH = ("participant", "group")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"source": ("T1w", "T2W")}, r"no selected visit has a T2W: .* predict from \(did you mean T1w\?"),
+        ({"target": "flair"}, r"no selected visit has a flair: .* learn \(did you mean FLAIR\?"),
+        ({"target": "bogus"}, r"learn \(there is FLAIR, T1w"),
+    ],
+)
+def test_a_contrast_that_the_group_level_needs_and_nobody_has_is_an_error(dataset, changes, said):
+    with pytest.raises(UsageError, match=said):
+        select(dataset(levels=BOTH, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"contrasts": ("T1W",), "levels": BOTH}, "no selected visit has a T1W (did you mean T1w?)"),
+        ({"source": ("T1w", "T2W")}, "no selected visit has a T2W (did you mean T1w?)"),
+        ({"participant_label": ("10",)}, "no selected visit has a FLAIR (there is T1w)"),
+        ({"target": "PDw", "levels": BOTH, "model": Path("m")}, "no selected visit has a PDw"),
+    ],
+)
+def test_a_contrast_that_nobody_has_and_nothing_needs_is_a_warning(dataset, caplog, changes, said):
+    assert select(dataset(**changes)).visits
+    assert said in caplog.text
+
+
+def test_a_target_of_earlier_participants_in_the_derivatives_is_enough(dataset, tmp_path, caplog):
+    settings = dataset(participant_label=("10",), levels=BOTH)
+    with pytest.raises(UsageError, match="FLAIR"):
+        select(settings)
+    add(tmp_path / "out", "sub-01/ses-1/anat/sub-01_ses-1_space-T1w_desc-normalized_FLAIR.nii.gz")
+    assert labels(select(settings)) == ["sub-10_ses-1"]
+    assert "no selected visit has a FLAIR" in caplog.text
 
 
 def test_real_dataset(test_data, dataset):

@@ -86,6 +86,17 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--bias-correction", "precomputed"],
         [*PLACES, "-d", "a=/tmp", "a=/usr"],
         [*PLACES, "-d", "raw=/tmp"],
+        *([*PLACES, "-d", word] for word in ("/", "..", "fmriprep=", "=/tmp", "a-b=/tmp", "/usr/../a.b")),
+        *([*PLACES, "--target", word] for word in ("", "../x", "FLAIR,T2w", "sub-01")),
+        [*PLACES, "--contrasts", "T2w,../x"],
+        [*PLACES, "--reference", "T1w.nii"],
+        [*PLACES, "--source", "T1w,a_b"],
+        ["/data", "/out", "group", "--reference", "FLAIR"],
+        [*PLACES, "-w", "/data/work"],
+        [*PLACES, "-w", "/data"],
+        [*PLACES, "--bias-correction", "none", "--write-bias-field"],
+        [*PLACES, "--template-registration", "affine"],
+        [*PLACES, "--template-registration", "affine", "--output-spaces", "T1w"],
         ["/data", "/out", "group", "--dry-run"],
         ["/data", "/data", "participant"],
         ["/data", "/data/sub-01", "participant"],
@@ -97,6 +108,47 @@ def test_usage_errors(words):
         settings_from(words)
     assert raised.value.exit_code == ExitCode.USAGE
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("word", ["T1w:res-2", "anat", "fsnative", "T2w"])
+def test_a_visits_own_space_is_no_template_to_fetch(word):
+    with pytest.raises(UsageError, match=r"own space.*--resolution"):
+        settings_from([*PLACES, "--output-spaces", word])
+
+
+def test_hounsfield_units_are_no_choice_of_mr():
+    with pytest.raises(UsageError, match=r"a CT is always on the HU scale .*robust, zscore"):
+        settings_from([*PLACES, "--normalization", "hu"])
+    with pytest.raises(UsageError, match="normalization = 'huh' is unknown"):
+        settings_from([*PLACES, "--normalization", "huh"])
+
+
+def test_the_reference_may_be_the_target_where_nothing_is_predicted():
+    assert settings_from([*PLACES, "--reference", "FLAIR"]).reference == "FLAIR"
+
+
+def test_a_dataset_without_a_name_takes_that_of_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "fmriprep").mkdir()
+    monkeypatch.chdir(tmp_path / "fmriprep")
+    assert settings_from([*PLACES, "-d", "."]).derivatives == (f"fmriprep={tmp_path / 'fmriprep'}",)
+
+
+def test_datasets_of_a_settings_file_are_checked_as_well(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text('derivatives = ["=/tmp"]\n')
+    with pytest.raises(UsageError, match="'=/tmp': no NAME=PATH"):
+        settings_from([*PLACES, "--config-file", str(file)])
+
+
+def test_work_may_lie_in_the_derivatives_of_the_raw_dataset():
+    settings = settings_from([*PLACES, "-w", "/data/derivatives/work"])
+    assert settings.work == Path("/data/derivatives/work")
+
+
+def test_help_says_what_does_nothing_at_the_participant_level():
+    texts = {action.dest: action.help for action in build_parser()._actions}
+    assert "participant level" in texts["seed"]
+    assert "participant level" in texts["omp_nthreads"]
 
 
 def test_unknown_level():

@@ -138,6 +138,22 @@ def test_a_given_mask_that_lies_elsewhere_is_an_error():
         given_brain(image, nib.Nifti1Image(inside.astype(np.uint8), affine))
 
 
+@pytest.mark.parametrize(("shift_mm", "share"), [(20, None), (45, "86%"), (60, "77%")])
+def test_a_given_mask_that_leaves_the_head_is_an_error(shift_mm, share):
+    image, inside = ball(85)[0], ball(65)[1]
+    affine = image.affine.copy()
+    affine[0, 3] = shift_mm
+    mask = nib.Nifti1Image(inside.astype(np.uint8), affine)
+    if share is None:
+        assert given_brain(image, mask).method == "precomputed"
+        return
+    with pytest.raises(DataError, match=f"only {share} of the brain mask"):
+        given_brain(image, mask)
+    noise = np.random.default_rng(0).uniform(1, 9, image.shape).astype(np.float32)
+    noisy = nib.Nifti1Image(np.asarray(image.dataobj) + noise, image.affine)
+    assert given_brain(noisy, mask).method == "precomputed"  # nothing tells where the head ends
+
+
 @pytest.mark.parametrize(("outer", "recognized"), [(65, True), (68, True), (85, False)])
 def test_hardly_more_than_a_brain_is_a_stripped_head(outer, recognized):
     assert is_stripped(foreground(ball(outer, background=-1.0)[0]), ball(64)[1]) is recognized

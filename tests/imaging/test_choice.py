@@ -34,6 +34,18 @@ def test_among_equals_the_less_blurred_wins_and_a_thousandth_of_a_millimetre_is_
     assert best_image([head("a.nii", 1.0, blur=3), head("b.nii", 1.001)]) == 1
 
 
+@pytest.mark.parametrize(("edge", "best"), [(1.11, 1), (1.28, 1), (1.2, 1), (1.35, 0)])
+def test_edges_within_a_fifth_of_a_millimetre_of_the_finest_are_equal(head, edge, best):
+    assert best_image([head("a.nii", 1.09, blur=3), head("b.nii", edge), head("c.nii", 3.0)]) == best
+
+
+def test_a_truncated_image_comes_last(head, tmp_path):
+    whole = head("whole.nii.gz", 1.0)
+    (tmp_path / "cut.nii.gz").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert best_image([tmp_path / "cut.nii.gz", head("b.nii", 2.0)]) == 1
+    assert best_image([tmp_path / "cut.nii.gz"]) == 0
+
+
 def test_what_cannot_be_read_comes_last(head, tmp_path):
     (tmp_path / "broken.nii").write_bytes(b"no image")
     assert best_image([tmp_path / "broken.nii", head("b.nii", 2.0)]) == 1

@@ -1,12 +1,13 @@
 """The graph: what it consists of, what it declares, what it says of itself."""
 
+import logging
 from pathlib import Path
 
 import pytest
 
 from bidsapp.records import Scan, Visit
 from bidsapp.settings import Settings
-from bidsapp.workflows.nodes import sink_node
+from bidsapp.workflows.nodes import sink_node, visit_name
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 
@@ -78,6 +79,26 @@ def test_given_masks_and_transforms_replace_the_search(settings, visit, tmp_path
     assert "The transform of the FLAIR to the T1w was given" in workflow.visit_desc()
 
 
+def test_a_run_names_what_it_is_given_and_what_it_was_to_be_given(settings, visit, tmp_path, caplog):
+    folder = tmp_path / "theirs/sub-01/ses-A/anat"
+    folder.mkdir(parents=True)
+    for name in ("desc-brain_mask", "desc-preproc_FLAIR"):
+        (folder / f"sub-01_ses-A_{name}.nii.gz").touch()
+    chosen = {"skull_strip": "precomputed", "bias_correction": "precomputed"}
+    with caplog.at_level(logging.INFO):
+        init_run_wf(settings(derivatives=(f"theirs={tmp_path / 'theirs'}",), **chosen), [visit])
+    t1w, flair = (scan.path for scan in visit.scans)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
+        f"{t1w}: its mask is {folder}/sub-01_ses-A_desc-brain_mask.nii.gz",
+        f"{flair}: its image is {folder}/sub-01_ses-A_desc-preproc_FLAIR.nii.gz",
+    ]
+    ours = "no dataset of --derivatives has its"
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        f"{t1w}: {ours} preprocessed image for --bias-correction precomputed: N4 corrects the acquired one",
+        f"{flair}: {ours} brain mask for --skull-strip precomputed: deepbet finds the brain",
+    ]
+
+
 def test_every_contrast_is_carried_to_a_standard_space_from_where_it_was_acquired(settings, visit):
     workflow = init_visit_wf(settings(output_spaces=("T1w", "MNI152NLin2009aSym")), visit)
     spaces = [name for name in workflow.list_node_names() if name.startswith("spaces_wf") and "_in" not in name]
@@ -97,3 +118,11 @@ def test_visits_have_their_own_folders(settings, visit):
     workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other])
     assert {name.split(".")[0] for name in workflow.list_node_names()} == {"sub_01_ses_A", "sub_02"}
     assert sink_node(other, other.scans[0]) == "participant.sub_02.T1w_wf.sink"
+
+
+def test_labels_with_a_plus_name_graphs_of_their_own(settings, tmp_path):
+    scans = (Scan(tmp_path / "x_T1w.nii.gz", "T1w"),)
+    visits = [Visit("0+2", "A+", scans), Visit("02", "A+", scans), Visit("0+2", None, scans)]
+    assert [visit_name(visit) for visit in visits] == ["sub_0_2b_2_ses_A_2b_", "sub_02_ses_A_2b_", "sub_0_2b_2"]
+    workflow = init_run_wf(settings(), visits)
+    assert len({name.split(".")[0] for name in workflow.list_node_names()}) == 3

@@ -1,0 +1,63 @@
+"""What the file names of a raw dataset say."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from bidsapp.bids.names import unplaced
+from bidsapp.records import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def named_images(root: Path, paths: Iterable[str]) -> list[str]:
+    """Return the images whose names begin with the participant of their folder, and warn of all others.
+
+    A stray ``localizer.nii.gz`` in somebody's folder must not end the run for everybody.
+    """
+    named = []
+    for path in sorted(paths):
+        folder, *_ = os.path.relpath(path, root).partition(os.sep)
+        if f"sub-{entities_of(path).get('sub')}" == folder:
+            named.append(path)
+        else:
+            log.warning("%s is left out: its name does not begin with %s_", path, folder)
+    return named
+
+
+def scan_of(root: Path, path: str, contrast: str, *, only: bool) -> Scan:
+    """Return the record of an image; `only`: the visit has no other of its contrast."""
+    entities = {key: value for key, value in entities_of(path).items() if key not in {"sub", "ses"}}
+    return Scan(root / os.path.relpath(path, root), contrast, entities, only)
+
+
+def complaint(scan: Scan) -> str:
+    """Return why no derivative can be named after a scan; empty where one can."""
+    unknown = unplaced(scan.entities)
+    return f"{scan.path}: BIDS has no {' and no '.join(f'{key}-' for key in unknown)} in names" if unknown else ""
+
+
+def visit_of(path: str) -> tuple[str, str | None]:
+    """Return participant and session of a named image."""
+    entities = entities_of(path)
+    return entities["sub"], entities.get("ses")
+
+
+def suffix_of(path: str) -> str:
+    """Return what stands before the ending of a file name: the contrast of an image."""
+    return _stem(path).rsplit("_", 1)[-1]
+
+
+def entities_of(path: str) -> dict[str, str]:
+    """Return the entities of a file name, short names as keys, in its order."""
+    return dict(part.split("-", 1) for part in _stem(path).split("_")[:-1] if "-" in part)
+
+
+def _stem(path: str) -> str:
+    return os.path.basename(path).split(".")[0]  # noqa: PTH119 - thousands of names; Path is slow
