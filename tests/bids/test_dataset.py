@@ -14,7 +14,7 @@ import pytest
 from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.dataset import SCANS_COLUMNS, open_derivatives, update_participants
 from bidsapp.bids.gather import gather
-from bidsapp.errors import CannotCreateError, UsageError
+from bidsapp.errors import CannotCreateError, NothingSelectedError, UsageError
 from bidsapp.records import IntensityScale, Scan, Visit
 
 SCALE = IntensityScale("robust", 100.0, 20.0)
@@ -176,3 +176,51 @@ def test_a_lost_table_costs_its_visit_only(derivatives):
     assert damaged.visit == "sub-01_ses-A"
     assert damaged.reason.startswith(f"{table}: missing or damaged")
     assert [visit.pair.visit for visit in gathered.visits] == ["sub-02_ses-A", "sub-03_ses-A"]
+
+
+def rewrite_table(out, visit, change):
+    table = out / f"sub-{visit}/ses-A/sub-{visit}_ses-A_scans.tsv"
+    table.write_text("".join(change(line) for line in table.read_text().splitlines(keepends=True)))
+
+
+def test_an_image_without_a_row_is_not_used(derivatives):
+    rewrite_table(derivatives, "02", lambda line: "" if "FLAIR" in line else line)  # flagged, then not asked for
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w")
+    assert (derivatives / "sub-02/ses-A/anat/sub-02_ses-A_space-T1w_desc-normalized_FLAIR.nii.gz").is_file()
+    assert [visit.pair.target is None for visit in gathered.visits] == [False, True, True]
+    assert gathered.dropped == ()
+
+
+def test_images_of_a_former_reference_scan_are_not_used(derivatives):
+    anat = derivatives / "sub-01/ses-A/anat"
+    for path in [*anat.glob("*_run-1_desc-*")]:  # the reference was run-1, and is run-2 now
+        shutil.copy(path, path.with_name(path.name.replace("run-1", "run-2")))
+    rewrite_table(derivatives, "01", lambda line: "" if "FLAIR" in line else line.replace("run-1", "run-2"))
+    pair = gather(derivatives, ("T1w",), "FLAIR", "T1w").visits[0].pair
+    assert pair.sources == (anat / "sub-01_ses-A_run-2_desc-normalized_T1w.nii.gz",)
+    assert pair.mask == anat / "sub-01_ses-A_run-2_desc-brain_mask.nii.gz"
+    assert pair.target is None
+
+
+def test_images_on_another_contrast_than_the_reference_are_not_used(derivatives):
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "FLAIR")
+    assert gathered.visits == ()
+    assert {skip.reason for skip in gathered.skipped} == {
+        "its table lists no FLAIR that the others were aligned with"
+    }
+    assert gathered.skipped[0].hint == "run the participant level with --reference FLAIR"
+
+
+def test_labels_restrict_what_is_gathered(derivatives):
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w", participants=("01", "03"), sessions=("A",))
+    assert [visit.pair.visit for visit in gathered.visits] == ["sub-01_ses-A", "sub-03_ses-A"]
+    assert [visit.pair.visit for visit in gathered.unselected] == ["sub-02_ses-A"]
+    assert gathered.dropped == ()
+    with pytest.raises(NothingSelectedError, match="labels match no visit"):
+        gather(derivatives, ("T1w",), "FLAIR", "T1w", sessions=("B",))
+
+
+def test_what_is_known_of_a_gathered_visit(derivatives):
+    first, second, _ = gather(derivatives, ("T1w",), "FLAIR", "T1w").visits
+    assert (first.methods, first.spacing_mm) == ({"T1w": "robust", "FLAIR": "robust"}, (2.0, 2.0, 2.0))
+    assert second.methods == {"T1w": "robust"}  # its target is not learned from
