@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bidsapp.bids.gather import GatheredVisit
+    from bidsapp.records import Pair
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.pairs import Volume
@@ -66,7 +67,11 @@ class Prediction:
 
 
 def apply_bundle(
-    settings: Settings, visits: Sequence[GatheredVisit], bundle: Bundle, fabric: Fabric
+    settings: Settings,
+    visits: Sequence[GatheredVisit],
+    bundle: Bundle,
+    fabric: Fabric,
+    everyone: Sequence[Pair],
 ) -> tuple[list[VisitStatus], list[Prediction]]:
     """Predict visit by visit; an unreadable one costs only itself.
 
@@ -75,11 +80,14 @@ def apply_bundle(
     settings : Settings
         Where the derivatives are.
     visits : sequence of GatheredVisit
-        All that have the sources.
+        Those to predict; they have the sources.
     bundle : Bundle
         What to apply.
     fabric : Fabric
         Device and precision.
+    everyone : sequence of Pair
+        All visits of the derivatives, those that are not predicted included: by one that the bundle knows, the
+        others of its participant are known, too.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def apply_bundle(
         for number, visit in enumerate(visits):
             label = visit.pair.visit
             update(number, label)
-            siblings = [v.pair for v in visits if v.pair.participant == visit.pair.participant]
+            siblings = [pair for pair in everyone if pair.participant == visit.pair.participant]
             start = time.monotonic()
             try:
                 predictions.append(_predict(settings, visit, bundle, bundle.fold_of(siblings), fabric))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
+from bidsapp.admission import admit, check_asked, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.training import Step
 
 log = logging.getLogger(__name__)
@@ -58,34 +60,73 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     ------
     NoInputError
         No visit can be used, or too few to train on.
+    UsageError
+        Every visit is on another intensity scale or grid than the bundle or the settings want.
     DataError
         The bundle that was named cannot be read.
     """
-    gathered = gather(settings.output_dir, settings.source, settings.target, settings.reference)
+    named = _named(settings)
+    gathered = _gathered(settings)
+    everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
+    images = named.images if named else training_images(settings, gathered.visits)
+    gathered = admit(gathered, images, settings.target)
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
-    if not gathered.visits:
-        raise NoInputError(
-            f"{settings.output_dir}: no visit has a usable {' and '.join(settings.source)}",
-            "run the participant level first",
-        )
     fabric = _fabric(settings, grant)
-    gathered, population = _on_population_scale(settings, gathered)
-    bundle = _bundle(settings, [visit.pair for visit in gathered.visits], fabric, population)
-    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric)
+    gathered, population = _on_population_scale(settings, gathered, named)
+    pairs = [visit.pair for visit in gathered.visits]
+    bundle = named or _trained(settings, pairs, everyone, images, fabric, population)
+    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
     damaged = [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
     return (*statuses, *skipped, *damaged)
 
 
-def _on_population_scale(settings: Settings, gathered: Gathered) -> tuple[Gathered, Population | None]:
-    """Return the visits on the scale of the cohort, or of the bundle's, where there is one; and that scale."""
-    from bidsapp.cohort.scale import apply_population, fit_population
+def _named(settings: Settings) -> Bundle | None:
+    """Return the bundle that was named; it must do what was asked for."""
     from bidsapp.synthesis.bundle import read_bundle
 
-    if settings.model is not None:
-        population = _matching(read_bundle(settings.model), settings).population
+    if settings.model is None:
+        return None
+    bundle = read_bundle(settings.model)
+    plan = bundle.plan
+    if (plan.sources, plan.target) != (settings.source, settings.target):
+        raise UsageError(
+            f"{bundle.path}: predicts {plan.target} from {','.join(plan.sources)}",
+            f"give --source {','.join(plan.sources)} --target {plan.target}, or another bundle",
+        )
+    check_asked(settings, bundle.images, bundle.path)
+    return bundle
+
+
+def _gathered(settings: Settings) -> Gathered:
+    gathered = gather(
+        settings.output_dir,
+        settings.source,
+        settings.target,
+        settings.reference,
+        participants=settings.participant_label,
+        sessions=settings.session_label,
+    )
+    if not gathered.visits:
+        for skip in (*gathered.skipped, *gathered.damaged):
+            log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
+        raise NoInputError(
+            f"{settings.output_dir}: no visit has a usable {' and '.join(settings.source)}",
+            "run the participant level first",
+        )
+    return gathered
+
+
+def _on_population_scale(
+    settings: Settings, gathered: Gathered, named: Bundle | None
+) -> tuple[Gathered, Population | None]:
+    """Return the visits on the scale of the cohort, or of the bundle's, where there is one; and that scale."""
+    from bidsapp.cohort.scale import apply_population, fit_population
+
+    if named:
+        population = named.population
     elif settings.normalization in POPULATION_NORMALIZATIONS:
         population = fit_population(settings, gathered.visits)
     else:
@@ -105,15 +146,19 @@ def _fabric(settings: Settings, grant: Grant) -> Fabric:
     return make_fabric(settings.device)
 
 
-def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric, population: Population | None) -> Bundle:
-    """Return the bundle to apply: the one named, the one trained on these pairs before, or a new one."""
-    from bidsapp.synthesis.bundle import read_bundle
+def _trained(
+    settings: Settings,
+    pairs: Sequence[Pair],
+    everyone: Sequence[Pair],
+    images: Images,
+    fabric: Fabric,
+    population: Population | None,
+) -> Bundle:
+    """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
     from bidsapp.synthesis.folds import make_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
 
-    if settings.model is not None:
-        return _matching(read_bundle(settings.model), settings)
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
     key = training_key(pairs, _request(settings))
     known = find_bundle(path, key)
@@ -131,11 +176,12 @@ def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric, populatio
         with _training_bar(len(folds), plan, baseline) as on_step:
             return train_bundle(
                 path,
-                pairs,
+                list({pair.visit: pair for pair in (*everyone, *pairs)}.values()),
                 stored,
                 folds,
                 plan,
                 baseline,
+                images=images,
                 key=key,
                 version=__version__,
                 fabric=fabric,
@@ -144,20 +190,11 @@ def _bundle(settings: Settings, pairs: Sequence[Pair], fabric: Fabric, populatio
             )
 
 
-def _matching(bundle: Bundle, settings: Settings) -> Bundle:
-    plan = bundle.plan
-    if (plan.sources, plan.target) != (settings.source, settings.target):
-        raise UsageError(
-            f"{bundle.path}: predicts {plan.target} from {','.join(plan.sources)}",
-            f"give --source {','.join(plan.sources)} --target {plan.target}, or another bundle",
-        )
-    return bundle
-
-
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
     shaping = ("source", "target", "reference", "network", "baseline", "crossval", "max_minutes", "max_steps")
-    values = {name: getattr(settings, name) for name in (*shaping, "seed", "sloppy", "device")}
+    others = ("normalization", "seed", "sloppy", "device")
+    values = {name: getattr(settings, name) for name in (*shaping, *others)}
     return {**values, "version": __version__}
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.dataset import SCANS_COLUMNS, update_participants
-from bidsapp.bids.sink import write_tsv
+from bidsapp.bids.dataset import update_participants
+from bidsapp.bids.scans import write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import read_record
 from bidsapp.reports.records import Figure, VisitReport
@@ -75,9 +75,11 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     # Only what was finished or found finished in this run: a record may also be left from an earlier one.
     finished = [scan for scan in visit.scans if sink_node(visit, scan) in outcome.finished]
     done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in finished]
-    if done:
+    if done or failures:  # else the visit never had its turn, and what is known of it still holds
         rows = [record["row"] for _, record in done]
-        write_tsv(rows, settings.output_dir / names.scans_table(visit), ["filename", *SCANS_COLUMNS])
+        wanted = settings.wanted
+        write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
+    if done:
         write_visit_report(_report(settings, visit, done, failures), settings.output_dir / names.report(visit))
     status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)

@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.bundle import Bundle
 
 METRICS = ("mae", "psnr", "ssim")
+COHORT_SCALES = {
+    "nyul": "Intensities were brought to the landmarks of the cohort (Nyúl and Udupa 1999, "
+    "doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M; Nyúl et al. 2000, "
+    "doi:10.1109/42.836373). ",
+    "lsq": "Each image was multiplied by the factor that brings its means of fluid, grey and white matter nearest "
+    "to the cohort's, by least squares (Reinhold et al. 2019, doi:10.1117/12.2513089). ",
+    "ravel": "What fluid shares across the images of the cohort was taken out of white-striped images by RAVEL "
+    "(Fortin et al. 2016, doi:10.1016/j.neuroimage.2016.02.036; Shinohara et al. 2014, "
+    "doi:10.1016/j.nicl.2014.08.008). ",
+}
 
 
 def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: Sequence[Prediction]) -> None:
@@ -164,10 +174,11 @@ def _methods(bundle: Bundle) -> str:
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     loss = {"l1": "absolute", "mse": "squared"}[plan.loss]
     limit = f"{plan.max_steps} steps" if plan.max_steps else f"{plan.minutes:.3g} minutes"
+    scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
     return (
-        f"A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict {plan.target} "
-        f"from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a time, by the "
-        f"mean {loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
+        f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
+        f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
+        f"time, by the mean {loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
         f"{plan.learning_rate:g}) for {limit} in each of {bundle.folds} folds, precision {plan.precision}, seed "
         f"{plan.seed}. Folds hold out whole participants. Predictions come from overlapping windows with Gaussian "
         f"weights{averaged}. A participant of the training set was predicted by the network that never saw that "

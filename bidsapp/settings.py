@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsapp.errors import UsageError
-from bidsapp.records import Space
+from bidsapp.records import CT, Space
 
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
@@ -21,8 +21,8 @@ SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto"
 REFERENCE_POLICIES = ("first", "best")
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
-# Those that the group level fits to a cohort.
-POPULATION_NORMALIZATIONS = ("nyul", "lsq", "ravel")
+# Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
+POPULATION_NORMALIZATIONS = {"nyul": "robust", "lsq": "robust", "ravel": "whitestripe"}
 NORMALIZATIONS = ("robust", "zscore", "fcm", "kde", "whitestripe", *POPULATION_NORMALIZATIONS, "none")
 
 
@@ -171,6 +171,11 @@ class Settings:
     def known_names(cls) -> frozenset[str]:
         """Names that a settings file may contain."""
         return frozenset(field.name for field in dataclasses.fields(cls))
+
+
+def visit_scale(normalization: str, contrast: str) -> str:
+    """Return the intensity scale that the participant level gives an image; a CT keeps its Hounsfield units."""
+    return "hu" if contrast == CT else POPULATION_NORMALIZATIONS.get(normalization, normalization)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import shutil
 import pytest
 
 from bidsapp import participant
+from bidsapp.bids.dataset import SCANS_COLUMNS
+from bidsapp.bids.sink import write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
@@ -39,7 +41,7 @@ def level(visit, settings, monkeypatch, tmp_path):
         folder = node_folder(settings, sink_node(visit, scan))
         folder.mkdir(parents=True)
         record = {
-            "row": {"filename": f"anat/{scan.contrast}.nii.gz", "contrast": scan.contrast, "flags": ""},
+            "row": {"filename": filename(scan.contrast), "contrast": scan.contrast, "flags": ""},
             "decisions": [],
             "outputs": [],
             "figure": "figure.svg",
@@ -52,6 +54,18 @@ def level(visit, settings, monkeypatch, tmp_path):
         return status
 
     return level
+
+
+def filename(contrast, reference="run-1_"):
+    return f"anat/sub-01_{reference if contrast == 'T1w' else 'space-T1w_'}desc-preproc_{contrast}.nii.gz"
+
+
+def earlier_run(settings, *contrasts, reference="run-1_", flags="n/a"):
+    """Leave a table, and the images that stand in it."""
+    rows = [{"filename": filename(c, reference), "contrast": c, "flags": flags} for c in contrasts]
+    for row in rows:
+        write_text("", settings.output_dir / "sub-01" / row["filename"])
+    write_tsv(rows, settings.output_dir / "sub-01/sub-01_scans.tsv", ["filename", *SCANS_COLUMNS])
 
 
 def sinks(visit, *contrasts):
@@ -86,6 +100,49 @@ def test_what_an_earlier_run_left_is_not_taken_for_this_ones(level, visit, setti
     failure = Failure("participant.sub_01.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
     assert level(Outcome(set(), [failure])).state == "failed"
     assert contrasts_in_table(settings) == []
+
+
+def test_a_contrast_that_this_run_did_not_ask_for_stays_listed_with_its_flag(level, visit, settings):
+    earlier_run(settings, "T1w", "FLAIR", "T2w", flags="slipped")
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR"), [])).state == "done"
+    table = (settings.output_dir / "sub-01/sub-01_scans.tsv").read_text().splitlines()
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR", "T2w"]
+    assert [row.split("\t")[-1] for row in table] == ["flags", "n/a", "n/a", "slipped"]
+
+
+def test_a_scan_that_failed_now_or_was_not_selected_is_listed_no_more(level, visit, settings):
+    earlier_run(settings, "T1w", "FLAIR", "T2w")
+    failure = Failure("participant.sub_01.FLAIR_wf.header", "FLAIR.nii.gz: empty", "fetch it", ExitCode.BAD_DATA)
+    level(Outcome(sinks(visit, "T1w"), [failure]))
+    assert contrasts_in_table(settings) == ["T1w", "T2w"]
+    assert (settings.output_dir / "sub-01" / filename("FLAIR")).is_file()  # nothing is deleted
+
+
+def test_an_image_that_is_gone_is_listed_no_more(level, visit, settings):
+    earlier_run(settings, "T1w", "FLAIR", "T2w")
+    (settings.output_dir / "sub-01" / filename("T2w")).unlink()
+    level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
+
+
+def test_what_was_aligned_with_another_reference_scan_is_listed_no_more(level, visit, settings):
+    earlier_run(settings, "T1w", "T2w", reference="run-2_")
+    level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
+
+
+def test_a_reference_that_failed_now_leaves_nothing_listed(level, visit, settings):
+    earlier_run(settings, "T1w", "FLAIR", "T2w")
+    failure = Failure("participant.sub_01.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
+    level(Outcome(set(), [failure]))
+    assert contrasts_in_table(settings) == []
+
+
+def test_a_visit_that_never_had_its_turn_keeps_its_table(level, visit, settings):
+    earlier_run(settings, "T1w", "FLAIR")
+    other = Failure("participant.sub_02.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
+    assert level(Outcome(set(), [other])).state == "failed"
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
 
 
 def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -100,7 +101,10 @@ def open_derivatives(settings: Settings) -> Path:
 
 
 def update_descriptions(out: Path, settings: Settings) -> None:
-    """Write ``descriptions.tsv``: a row for every ``desc-`` label that a file name may carry."""
+    """Write ``descriptions.tsv``: a row for every ``desc-`` label that a file name may carry.
+
+    Rows of earlier runs stay, for so do their files.
+    """
     rows = [{"desc_id": f"desc-{label}", "description": text} for label, text in DESCRIPTIONS.items()]
     rows += [
         {
@@ -110,7 +114,14 @@ def update_descriptions(out: Path, settings: Settings) -> None:
         for contrast in settings.wanted
         if contrast != settings.reference
     ]
-    write_tsv(rows, out / "descriptions.tsv", ["desc_id", "description"])
+    known = {row["desc_id"] for row in rows}
+    path = out / "descriptions.tsv"
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows += [
+                row for row in csv.DictReader(file, delimiter="\t") if row.get("desc_id") not in {None, *known}
+            ]
+    write_tsv(rows, path, ["desc_id", "description"])
 
 
 def update_participants(out: Path) -> None:

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import nibabel as nib
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.filebasedimages import ImageFileError
+
 from bidsapp.bids import names
-from bidsapp.errors import DataError
-from bidsapp.records import Pair, Scan, Skip, Visit, scale_from_json
+from bidsapp.bids.scans import RUN_AGAIN, on_reference, read_scans, scan_of
+from bidsapp.errors import DataError, NothingSelectedError
+from bidsapp.records import Pair, Skip, Visit, scale_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bidsapp.records import Scale
 
-RUN_AGAIN = "run the participant level again"
 SEE_REPORT = "see the visit's report"
-FILE_NAME = re.compile(
-    r"sub-(?P<sub>[^_]+)(?:_ses-(?P<ses>[^_]+))?(?P<rest>(?:_[a-z]+-[^_]+)*)_desc-normalized_(?P<contrast>[^_.]+)\.nii\.gz"
-)
 
 
 @dataclass(frozen=True)
 class GatheredVisit:
-    """A visit as the derivatives have it: its scans (normalized images), and what learning needs of it."""
+    """A visit as the derivatives have it.
+
+    Attributes
+    ----------
+    visit : Visit
+        Its scans are normalized images, all aligned with one reference.
+    pair : Pair
+        What learning needs of it.
+    methods : Mapping of str to str
+        Contrast → method of the intensity scale, of the sources and, where there is one, of the target.
+    spacing_mm : tuple of float
+        Voxel edges of its grid along left-right, front-back and up-down.
+    """
 
     visit: Visit
     pair: Pair
+    methods: Mapping[str, str]
+    spacing_mm: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -47,15 +61,26 @@ class Gathered:
         Visits whose target is not to be trusted: predicted, not learned from.
     damaged : tuple of Skip
         Visits with a sidecar or table that is missing or cannot be read.
+    unselected : tuple of GatheredVisit
+        Visits that the labels leave out. They still tell whom a bundle knows.
     """
 
     visits: tuple[GatheredVisit, ...]
     skipped: tuple[Skip, ...]
     dropped: tuple[Skip, ...]
     damaged: tuple[Skip, ...]
+    unselected: tuple[GatheredVisit, ...] = ()
 
 
-def gather(derivatives: Path, source: tuple[str, ...], target: str, reference: str) -> Gathered:
+def gather(
+    derivatives: Path,
+    source: tuple[str, ...],
+    target: str,
+    reference: str,
+    *,
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+) -> Gathered:
     """Collect the visits of a derivative dataset.
 
     Parameters
@@ -68,92 +93,131 @@ def gather(derivatives: Path, source: tuple[str, ...], target: str, reference: s
         Contrast to predict.
     reference : str
         The contrast whose grid the visit's images share.
+    participants, sessions : sequence of str
+        Labels that restrict the visits; empty means all.
 
     Returns
     -------
     Gathered
+
+    Raises
+    ------
+    NothingSelectedError
+        The labels match no visit.
     """
     visits: list[GatheredVisit] = []
     skipped: list[Skip] = []
     dropped: list[Skip] = []
     damaged: list[Skip] = []
-    for visit in find_visits(derivatives):
+    unselected: list[GatheredVisit] = []
+    for place in find_visits(derivatives):
+        selected = _is_among(place.subject, participants) and _is_among(place.session, sessions)
         try:
-            flags = read_flags(derivatives / names.scans_table(visit))
-            reason = _unusable(visit, source, flags)
-            if reason:
-                skipped.append(Skip(visit.label, reason, SEE_REPORT))
-                continue
-            with_target = target in visit.contrasts and not flags.get(target)
-            pair = _pair(derivatives, visit, source, target if with_target else None, reference)
+            found, doubt = _look_at(derivatives, place, source, target, reference)
         except DataError as error:
-            damaged.append(Skip(visit.label, error.message, error.hint))
-            continue
-        visits.append(GatheredVisit(visit, pair))
-        if target in visit.contrasts and not with_target:
-            dropped.append(Skip(visit.label, f"{target} not learned from: {flags[target]}", SEE_REPORT))
-    return Gathered(tuple(visits), tuple(skipped), tuple(dropped), tuple(damaged))
+            found, doubt = None, None
+            if selected:
+                damaged.append(Skip(place.label, error.message, error.hint))
+        if found:
+            (visits if selected else unselected).append(found)
+        if doubt and selected:
+            (dropped if found else skipped).append(doubt)
+    if (participants or sessions) and not (visits or skipped or damaged):
+        raise NothingSelectedError(
+            f"{derivatives}: the labels match no visit that the participant level has worked on",
+            "check --participant-label and --session-label",
+        )
+    return Gathered(tuple(visits), tuple(skipped), tuple(dropped), tuple(damaged), tuple(unselected))
 
 
 def find_visits(derivatives: Path) -> list[Visit]:
-    """Return the visits that have normalized images, with these images as their scans."""
-    found: dict[tuple[str, str | None], list[Scan]] = {}
-    for path in sorted(derivatives.glob("sub-*/**/anat/*_desc-normalized_*.nii.gz")):
-        match = FILE_NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        entities = dict(part.split("-", 1) for part in match["rest"].split("_") if part)
-        entities.pop("space", None)
-        found.setdefault((match["sub"], match["ses"]), []).append(Scan(path, match["contrast"], entities))
-    return [Visit(subject, session, tuple(scans)) for (subject, session), scans in found.items()]
+    """Return the visits that have normalized images, without scans: which may be used, their tables say."""
+    folders = {
+        image.parent.parent
+        for pattern in ("sub-*/anat", "sub-*/ses-*/anat")
+        for image in derivatives.glob(f"{pattern}/*_desc-normalized_*.nii.gz")
+    }
+    labels = [
+        [part.split("-", 1)[1] for part in folder.relative_to(derivatives).parts] for folder in sorted(folders)
+    ]
+    return [Visit(subject, session[0] if session else None, ()) for subject, *session in labels]
 
 
-def read_flags(table: Path) -> dict[str, str]:
-    """Return contrast → why its registration is not to be trusted, for those that are not."""
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        return {row["contrast"]: row["flags"] for row in rows if row["flags"] != "n/a"}
-    except (OSError, KeyError) as error:
-        raise DataError(f"{table}: missing or damaged ({error})", RUN_AGAIN) from error
+def _is_among(label: str | None, wanted: Sequence[str]) -> bool:
+    return not wanted or label in wanted
 
 
-def _unusable(visit: Visit, source: Sequence[str], flags: dict[str, str]) -> str:
+def _look_at(
+    derivatives: Path, place: Visit, source: Sequence[str], target: str, reference: str
+) -> tuple[GatheredVisit | None, Skip | None]:
+    """Return what can be used of a visit, and what cannot and why: its source, or its target alone."""
+    rows = on_reference(read_scans(derivatives / names.scans_table(place)), reference)
+    if reference not in {row["contrast"] for row in rows}:
+        hint = f"run the participant level with --reference {reference}"
+        return None, Skip(place.label, f"its table lists no {reference} that the others were aligned with", hint)
+    scans = tuple(scan_of(row, derivatives, place, reference) for row in rows)
+    visit = Visit(place.subject, place.session, scans)
+    flags = {row["contrast"]: row["flags"] for row in rows if row["flags"] != "n/a"}
+    reason = _unusable(visit, source, flags)
+    if reason:
+        return None, Skip(visit.label, reason, SEE_REPORT)
+    learnable = target in visit.contrasts and target not in flags
+    doubt = (
+        Skip(visit.label, f"{target} not learned from: {flags[target]}", SEE_REPORT) if target in flags else None
+    )
+    return _gathered(derivatives, visit, source, target if learnable else None, reference), doubt
+
+
+def _unusable(visit: Visit, source: Sequence[str], flags: Mapping[str, str]) -> str:
     missing = [contrast for contrast in source if contrast not in visit.contrasts]
     if missing:
         return f"no {' and no '.join(missing)}"
     return "; ".join(
-        f"{contrast} cannot be trusted: {flags[contrast]}" for contrast in source if flags.get(contrast)
+        f"{contrast} cannot be trusted: {flags[contrast]}" for contrast in source if contrast in flags
     )
 
 
-def _pair(derivatives: Path, visit: Visit, source: Sequence[str], target: str | None, reference: str) -> Pair:
-    scans = [visit.scan(contrast) for contrast in source]
-    wanted = None if target is None else visit.scan(target)
-    first = _read_json(derivatives / names.sidecar(names.preproc(visit, scans[0], reference)))
-    return Pair(
+def _gathered(
+    derivatives: Path, visit: Visit, source: Sequence[str], target: str | None, reference: str
+) -> GatheredVisit:
+    scans = {contrast: visit.scan(contrast) for contrast in (*source, *([target] if target else []))}
+    scales = {name: read_scale(scan.path.with_name(names.sidecar(scan.path.name))) for name, scan in scans.items()}
+    first = read_json(derivatives / names.sidecar(names.preproc(visit, scans[source[0]], reference)))
+    mask = derivatives / names.brain_mask(visit, visit.scan(reference), reference)
+    pair = Pair(
         visit=visit.label,
         participant=f"sub-{visit.subject}",
-        sources=tuple(scan.path for scan in scans),
-        mask=derivatives / names.brain_mask(visit, visit.scan(reference), reference),
-        target=None if wanted is None else wanted.path,
-        target_mask=None if wanted is None else derivatives / names.brain_mask(visit, wanted, reference),
-        target_scale=None
-        if wanted is None
-        else read_scale(wanted.path.with_name(names.sidecar(wanted.path.name))),
+        sources=tuple(scans[contrast].path for contrast in source),
+        mask=mask,
+        target=scans[target].path if target else None,
+        target_mask=derivatives / names.brain_mask(visit, scans[target], reference) if target else None,
+        target_scale=scales[target] if target else None,
         fingerprint=str(first.get("SourceSHA256", "")),
     )
+    methods = {contrast: scale.method for contrast, scale in scales.items()}
+    return GatheredVisit(visit, pair, methods, _spacing(mask))
+
+
+def _spacing(mask: Path) -> tuple[float, ...]:
+    """Return voxel edges in the order of the world's axes: grids differ in the order of their own."""
+    try:
+        affine = nib.Nifti1Image.from_filename(mask).affine
+    except (OSError, EOFError, ValueError, ImageFileError) as error:
+        raise DataError(f"{mask}: cannot be read: {error}", RUN_AGAIN) from error
+    order = np.argsort(nib.io_orientation(affine)[:, 0])
+    return tuple(round(float(edge), 4) for edge in voxel_sizes(affine)[order])
 
 
 def read_scale(sidecar: Path) -> Scale:
     """Return the intensity scale of a normalized image; `DataError` where its sidecar has none."""
     try:
-        return scale_from_json(_read_json(sidecar)["IntensityScale"])
+        return scale_from_json(read_json(sidecar)["IntensityScale"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{sidecar}: no intensity scale ({error})", RUN_AGAIN) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a sidecar; `DataError` where it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bidsapp.admission import check_asked
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -18,8 +19,11 @@ from bidsapp.settings import (
     SKULL_STRIPPERS,
     TEMPLATE_REGISTRATIONS,
 )
+from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bidsapp.settings import Settings
 
 POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
@@ -145,8 +149,21 @@ def _is_edge(word: str) -> bool:
         return False
 
 
+def said_by(model: Path | None) -> dict[str, str]:
+    """Return the settings that a bundle decides where nobody else does: they make images what it knows."""
+    if model is None or not (model / BUNDLE_FILE).is_file():
+        return {}
+    images = read_images(model)
+    return {"normalization": images.normalization, "reference": images.reference}
+
+
 def _check_model(settings: Settings) -> None:
     if settings.model is None:
+        if "group" in settings.levels and settings.normalization == "none":
+            raise UsageError(
+                "--normalization none: a network learns from images on a common intensity scale",
+                "give another one, such as robust, or the participant level alone",
+            )
         return
     if settings.crossval:
         raise UsageError("--model trains nothing, --crossval asks for training", "give one of them")
@@ -154,6 +171,7 @@ def _check_model(settings: Settings) -> None:
         raise NoInputError(
             f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
         )
+    check_asked(settings, read_images(settings.model), settings.model)
 
 
 def _check_folders(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bidsapp import __version__
-from bidsapp.cli.checks import check
+from bidsapp.cli.checks import check, said_by
 from bidsapp.cli.words import Labels, contrasts, dataset, memory
 from bidsapp.errors import UnknownLevelError, UsageError
 from bidsapp.settings import (
@@ -73,6 +73,7 @@ def settings_from(words: Sequence[str]) -> Settings:
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
+    values = {**said_by(values.get("model")), **values}
     values["derivatives"] = tuple(dataset(word) for word in values.get("derivatives", ()))
     values["output_spaces"] = tuple(values.get("output_spaces", ()))
     for name in ("participant_label", "session_label"):
@@ -116,7 +117,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         action=Labels,
         prefix="sub-",
         metavar="LABEL",
-        help="only these participants: labels, with or without sub-, or a text file of them",
+        help="only these participants, at both levels: labels, with or without sub-, or a text file of them",
     )
     group.add_argument(
         "--session-label",

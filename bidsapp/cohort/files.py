@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from bidsapp.bids import names, sidecars
-from bidsapp.bids.gather import read_scale
+from bidsapp.bids.gather import read_json, read_scale
 from bidsapp.bids.sink import write_image
 from bidsapp.errors import DataError
 from bidsapp.imaging.tissue import tissue_classes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bidsapp.records import Scale, Visit
+    from bidsapp.records import Scale, Scan, Visit
     from bidsapp.settings import Settings
 
 RUN_AGAIN = "run the participant level again"
@@ -36,11 +36,11 @@ class CohortFiles:
 
     def preproc(self, visit: Visit, contrast: str) -> nib.Nifti1Image:
         """Return the preprocessed image, in units of the scanner."""
-        return self._read(names.preproc(visit, visit.scan(contrast), self.settings.reference))
+        return self._read(names.preproc(visit, _scan(visit, contrast), self.settings.reference))
 
     def mask(self, visit: Visit, contrast: str) -> nib.Nifti1Image:
         """Return the brain mask that was found on a scan."""
-        return self._read(names.brain_mask(visit, visit.scan(contrast), self.settings.reference))
+        return self._read(names.brain_mask(visit, _scan(visit, contrast), self.settings.reference))
 
     def normalized(self, visit: Visit, contrast: str) -> tuple[nib.Nifti1Image, Scale]:
         """Return the image on the scale of the participant level, and that scale."""
@@ -78,7 +78,7 @@ class CohortFiles:
         image : Nifti1Image, shape (X, Y, Z)
             On the visit's grid.
         parents : sequence of str
-            Paths of what it was made of, relative to the derivatives.
+            Paths of what it was made of, relative to the derivatives; the image first.
         scale : Scale
             Its scale.
         less : str
@@ -88,7 +88,10 @@ class CohortFiles:
         grid = names.preproc(visit, visit.scan(reference), reference)
         about = sidecars.Provenance(grid, reference, sloppy=self.settings.sloppy)
         path = self.settings.output_dir / names.on_cohort_scale(visit, visit.scan(contrast), reference, desc)
-        write_image(image, path, sidecars.normalized(about, contrast, parents, scale, less=less))
+        parent = read_json(self.settings.output_dir / names.sidecar(parents[0]))
+        stripped = bool(parent.get("SkullStripped"))
+        said = sidecars.normalized(about, contrast, parents, scale, stripped=stripped, less=less)
+        write_image(image, path, said)
         return path
 
     def _read(self, path: str) -> nib.Nifti1Image:
@@ -98,3 +101,10 @@ class CohortFiles:
             return nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
         except (OSError, EOFError, ValueError, ImageFileError) as error:
             raise DataError(f"{file}: cannot be read: {error}", RUN_AGAIN) from error
+
+
+def _scan(visit: Visit, contrast: str) -> Scan:
+    """Return the scan of a contrast; `DataError` where the visit lacks one, as it may lack the T1w of tissues."""
+    if contrast not in visit.contrasts:
+        raise DataError(f"{visit.label}: no {contrast}, which the scale of the cohort needs", RUN_AGAIN)
+    return visit.scan(contrast)

@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bidsapp.bids.gather import GatheredVisit
 from bidsapp.cohort.files import RUN_AGAIN, CohortFiles
 from bidsapp.cohort.ravel import RavelCohort
 from bidsapp.cohort.standards import Standards
@@ -16,6 +15,7 @@ from bidsapp.records import CT, Population, Skip
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bidsapp.bids.gather import GatheredVisit
     from bidsapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _standardized(
     changes: dict[str, Any] = {"sources": tuple(sources)}
     if pair.target is not None and settings.target != CT:
         changes["target"], changes["target_scale"] = way.apply(visit, settings.target, population)
-    return GatheredVisit(visit, replace(pair, **changes))
+    return replace(gathered, pair=replace(pair, **changes))
 
 
 def _way(settings: Settings, method: str) -> Standards | RavelCohort:

@@ -3,7 +3,8 @@
 ::
 
     models/T1w-to-FLAIR_unet/
-        bundle.json               plan, target scale, SHA-256 of every file below, version, training key
+        bundle.json               format, plan, what images it reads, target scale, SHA-256 of every file below,
+                                  version, training key
         fold-0.safetensors …      weights
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
@@ -23,6 +24,7 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.records import Population, scale_from_json
+from bidsapp.synthesis.manifest import BUNDLE_FILE, FORMAT, HINT, Images, images_of, read_manifest
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 
@@ -34,10 +36,8 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan, Scale
 
-BUNDLE_FILE = "bundle.json"
 SPLITS_FILE = "splits.tsv"
 POPULATION_FILE = "population.safetensors"
-HINT = "name a folder that holds bundle.json, as the group level writes it to models/"
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,14 @@ class Bundle:
         Its folder.
     plan : Plan
         How its input is built and its weights were trained.
+    images : Images
+        Intensity scale and grid of the images that it reads.
     target_scale : Scale
         Median scale of the training targets; gives a predicted image the intensities of its cohort.
     splits : tuple of Split
         Who was in the training set.
     sha256 : str
-        Of plan, scale, weights and splits: the identity that sidecars cite.
+        Of plan, images, scale, weights and splits: the identity that sidecars cite.
     training_key : str
         Hash of everything the training depended on, to tell whether it must be repeated.
     version : str
@@ -89,6 +91,7 @@ class Bundle:
 
     path: Path
     plan: Plan
+    images: Images
     target_scale: Scale
     splits: tuple[Split, ...]
     sha256: str
@@ -132,6 +135,7 @@ def weights_file(fold: int) -> str:
 def write_bundle(
     path: Path,
     plan: Plan,
+    images: Images,
     networks: Sequence[nn.Module],
     target_scale: Scale,
     splits: Sequence[Split],
@@ -149,6 +153,8 @@ def write_bundle(
         Folder of the bundle; an older one there is replaced.
     plan : Plan
         The plan that the networks were trained on.
+    images : Images
+        Intensity scale and grid of the images that they were trained on.
     networks : sequence of torch.nn.Module
         One for each fold, in order.
     target_scale : Scale
@@ -181,7 +187,9 @@ def write_bundle(
     for name, text in extra.items():
         (temporary / name).write_text(text, encoding="utf-8")
     content: dict[str, Any] = {
+        "Format": FORMAT,
         "Plan": plan_to_json(plan),
+        "Images": images.to_json(),
         "TargetScale": target_scale.to_json(),
         "Files": files,
         "TrainingKey": training_key,
@@ -199,9 +207,10 @@ def read_bundle(path: Path) -> Bundle:
     Raises
     ------
     DataError
-        The folder is no bundle, or a file of it is missing or changed.
+        The folder is no bundle, or one of another format, or a file of it is missing or changed.
     """
-    content = _read_json(path / BUNDLE_FILE)
+    content = read_manifest(path)
+    images = images_of(content, path)
     try:
         files: Mapping[str, str] = content["Files"]
         target_scale = scale_from_json(content["TargetScale"])
@@ -212,10 +221,18 @@ def read_bundle(path: Path) -> Bundle:
         if not (path / name).is_file() or file_sha256(path / name) != sha256:
             raise DataError(f"{path / name}: missing, or not the file that was trained", "copy the bundle again")
     plan = plan_from_json(plan_values, str(path / BUNDLE_FILE))
-    identity = {name: content[name] for name in ("Plan", "TargetScale", "Files")}
+    identity = {name: content[name] for name in ("Plan", "Images", "TargetScale", "Files")}
     sha256 = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Bundle(
-        path, plan, target_scale, _read_splits(path / SPLITS_FILE), sha256, key, version, _read_population(path)
+        path,
+        plan,
+        images,
+        target_scale,
+        _read_splits(path / SPLITS_FILE),
+        sha256,
+        key,
+        version,
+        _read_population(path),
     )
 
 
@@ -251,18 +268,6 @@ def _read_splits(path: Path) -> tuple[Split, ...]:
             Split(r["visit"], r["participant"], int(r["fold"]), r["trained_on"] == "true", r["fingerprint"])
             for r in rows
         )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", HINT) from error
-    except ValueError as error:
-        raise DataError(f"{path}: no JSON: {error}", HINT) from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: not a bundle", HINT)
-    return content
 
 
 def file_sha256(path: Path) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.crossfit import Measurement
     from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.training import Step, Trained
 
 METRICS_FILE = "metrics.tsv"
@@ -108,6 +109,7 @@ def train_bundle(
     plan: Plan,
     baseline: Plan | None,
     *,
+    images: Images,
     key: str,
     version: str,
     fabric: Fabric,
@@ -128,6 +130,8 @@ def train_bundle(
         From `make_folds`.
     plan, baseline : Plan
         See `cross_fit`.
+    images : Images
+        What `stored` is like.
     key, version : str
         See `Bundle`.
     fabric : Fabric
@@ -145,6 +149,7 @@ def train_bundle(
     return write_bundle(
         path,
         plan,
+        images,
         [trained.network for trained in fit.trained],
         cohort_scale(list(stored)),
         make_splits(pairs, stored, folds),
@@ -161,9 +166,11 @@ def train_bundle(
 def cohort_scale(pairs: Sequence[Pair]) -> Scale:
     """Return the median intensity scale of the targets: what a predicted image's intensities are counted in."""
     contents = [pair.target_scale.to_json() for pair in pairs if pair.target_scale is not None]
-    methods = sorted({content.pop("Method") for content in contents})
+    (method,) = {
+        content.pop("Method") for content in contents
+    }  # others were left out: units of two scales do not mix
     middle = {name: np.median([content[name] for content in contents], axis=0).tolist() for name in contents[0]}
-    return scale_from_json({"Method": "+".join(methods), **middle})
+    return scale_from_json({"Method": method, **middle})
 
 
 def make_splits(pairs: Sequence[Pair], learned: Container[Pair], folds: Sequence[Fold]) -> list[Split]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bidsapp.bids.precomputed import find_image, find_mask, find_transform
 from bidsapp.imaging.brain import PRECOMPUTED
 from bidsapp.records import CT
+from bidsapp.settings import visit_scale
 
 if TYPE_CHECKING:
     from bidsapp.bids.precomputed import Given
@@ -80,15 +81,10 @@ def method_of(settings: Settings, visit: Visit, scan: Scan) -> Method:
         mask=mask,
         transform=None if scan.contrast == settings.reference else find_transform(*given),
         registration=settings.registration,
-        normalization="hu" if ct else _scale(settings.normalization),
+        normalization=visit_scale(settings.normalization, scan.contrast),
         ct=ct,
         sloppy=settings.sloppy,
     )
-
-
-def _scale(normalization: str) -> str:
-    """Return the scale of a visit by itself; that of a cohort follows at the group level."""
-    return {"nyul": "robust", "lsq": "robust", "ravel": "whitestripe"}.get(normalization, normalization)
 
 
 def _brain(settings: Settings, scan: Scan, mask: Given | None) -> str:

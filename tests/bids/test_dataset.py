@@ -7,17 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 
-from bidsapp.bids import names, sidecars, sink
-from bidsapp.bids.dataset import SCANS_COLUMNS, open_derivatives, update_participants
+from bidsapp.bids import sink
+from bidsapp.bids.dataset import open_derivatives, update_participants
 from bidsapp.bids.gather import gather
-from bidsapp.errors import CannotCreateError, UsageError
-from bidsapp.records import IntensityScale, Scan, Visit
+from bidsapp.errors import CannotCreateError, NothingSelectedError, UsageError
+from bidsapp.records import Scan, Visit
 
-SCALE = IntensityScale("robust", 100.0, 20.0)
+from ..derived import SCALE, write_visit
 
 
 @pytest.fixture
@@ -38,53 +36,6 @@ def test_links_to_given_datasets_are_added_to_those_that_are_there(dataset, tmp_
     open_derivatives(dataset(derivatives=(f"two={tmp_path / 'b'}",)))
     links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
     assert links == {"raw": "../raw", "one": "../a", "two": "../b"}
-
-
-def write_visit(out, visit, flags):
-    affine = np.diag([2.0, 2, 2, 1])
-    image = nib.Nifti1Image(np.random.default_rng(0).normal(size=(5, 6, 7)), affine)
-    image.set_sform(affine, 1)
-    reference = names.preproc(visit, visit.scan("T1w"), "T1w")
-    about = sidecars.Provenance(reference, "T1w")
-    rows = []
-    for scan in visit.scans:
-        raw = f"sub-{visit.subject}/ses-A/anat/{visit.label}_{scan.contrast}.nii.gz"
-        preproc, normalized, mask = (
-            f(visit, scan, "T1w") for f in (names.preproc, names.normalized, names.brain_mask)
-        )
-        sidecar = sidecars.preproc(about, scan.contrast, raw, sha256="f" * 64, decisions=(), resolution="1 mm")
-        sink.write_image(image, out / preproc, sidecar)
-        sink.write_image(
-            image, out / normalized, sidecars.normalized(about, scan.contrast, (preproc, mask), SCALE)
-        )
-        sink.write_image(
-            image,
-            out / mask,
-            sidecars.mask(about, scan.contrast, [sidecars.raw_uri(raw)], "deepbet"),
-            dtype="uint8",
-        )
-        flag = flags if scan.contrast == "FLAIR" else ""
-        rows.append({"filename": f"anat/{Path(preproc).name}", "contrast": scan.contrast, "flags": flag})
-    path = names.synth(visit, [visit.scan("T1w")], "FLAIR")
-    sidecar = sidecars.synth(
-        sources=[preproc],
-        source_contrasts=("T1w",),
-        target_contrast="FLAIR",
-        model={"Name": "m", "Version": "1", "SHA256": "0"},
-        in_training_set=True,
-        fold=2,
-        scale=SCALE,
-        source_sha256="f" * 64,
-        reference=reference,
-        sloppy=False,
-    )
-    sink.write_image(image, out / path, sidecar)
-    transform = names.transform(visit, Scan(Path("f"), "FLAIR"), "T1w")
-    sink.write_text("#", out / transform)
-    sink.write_json(sidecars.transform(about, "FLAIR", ("a",), "Rigid"), out / names.sidecar(transform))
-    sink.write_text("", out / names.report(visit))
-    sink.write_text("", out / names.figure(visit, "brain", "T1w"))
-    sink.write_tsv(rows, out / names.scans_table(visit), ["filename", *SCANS_COLUMNS])
 
 
 def test_the_validator_finds_no_error(derivatives, tmp_path):
@@ -122,6 +73,14 @@ def test_every_desc_label_has_a_row(derivatives):
         if part.startswith("desc-")
     }
     assert used <= known
+
+
+def test_a_row_stays_as_its_files_do(dataset):
+    open_derivatives(dataset(contrasts=("T2w",)))
+    out = open_derivatives(dataset())
+    ids = [line.split("\t")[0] for line in (out / "descriptions.tsv").read_text().splitlines()]
+    assert ids[-2:] == ["desc-brainFLAIR", "desc-brainT2w"]
+    assert len(ids) == len(set(ids))
 
 
 def test_output_into_the_raw_dataset_is_refused(dataset, tmp_path):
@@ -176,3 +135,51 @@ def test_a_lost_table_costs_its_visit_only(derivatives):
     assert damaged.visit == "sub-01_ses-A"
     assert damaged.reason.startswith(f"{table}: missing or damaged")
     assert [visit.pair.visit for visit in gathered.visits] == ["sub-02_ses-A", "sub-03_ses-A"]
+
+
+def rewrite_table(out, visit, change):
+    table = out / f"sub-{visit}/ses-A/sub-{visit}_ses-A_scans.tsv"
+    table.write_text("".join(change(line) for line in table.read_text().splitlines(keepends=True)))
+
+
+def test_an_image_without_a_row_is_not_used(derivatives):
+    rewrite_table(derivatives, "02", lambda line: "" if "FLAIR" in line else line)  # flagged, then not asked for
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w")
+    assert (derivatives / "sub-02/ses-A/anat/sub-02_ses-A_space-T1w_desc-normalized_FLAIR.nii.gz").is_file()
+    assert [visit.pair.target is None for visit in gathered.visits] == [False, True, True]
+    assert gathered.dropped == ()
+
+
+def test_images_of_a_former_reference_scan_are_not_used(derivatives):
+    anat = derivatives / "sub-01/ses-A/anat"
+    for path in [*anat.glob("*_run-1_desc-*")]:  # the reference was run-1, and is run-2 now
+        shutil.copy(path, path.with_name(path.name.replace("run-1", "run-2")))
+    rewrite_table(derivatives, "01", lambda line: "" if "FLAIR" in line else line.replace("run-1", "run-2"))
+    pair = gather(derivatives, ("T1w",), "FLAIR", "T1w").visits[0].pair
+    assert pair.sources == (anat / "sub-01_ses-A_run-2_desc-normalized_T1w.nii.gz",)
+    assert pair.mask == anat / "sub-01_ses-A_run-2_desc-brain_mask.nii.gz"
+    assert pair.target is None
+
+
+def test_images_on_another_contrast_than_the_reference_are_not_used(derivatives):
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "FLAIR")
+    assert gathered.visits == ()
+    assert {skip.reason for skip in gathered.skipped} == {
+        "its table lists no FLAIR that the others were aligned with"
+    }
+    assert gathered.skipped[0].hint == "run the participant level with --reference FLAIR"
+
+
+def test_labels_restrict_what_is_gathered(derivatives):
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w", participants=("01", "03"), sessions=("A",))
+    assert [visit.pair.visit for visit in gathered.visits] == ["sub-01_ses-A", "sub-03_ses-A"]
+    assert [visit.pair.visit for visit in gathered.unselected] == ["sub-02_ses-A"]
+    assert gathered.dropped == ()
+    with pytest.raises(NothingSelectedError, match="labels match no visit"):
+        gather(derivatives, ("T1w",), "FLAIR", "T1w", sessions=("B",))
+
+
+def test_what_is_known_of_a_gathered_visit(derivatives):
+    first, second, _ = gather(derivatives, ("T1w",), "FLAIR", "T1w").visits
+    assert (first.methods, first.spacing_mm) == ({"T1w": "robust", "FLAIR": "robust"}, (2.0, 2.0, 2.0))
+    assert second.methods == {"T1w": "robust"}  # its target is not learned from

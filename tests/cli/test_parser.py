@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bidsapp.cli.parser import build_parser, settings_from
-from bidsapp.errors import ExitCode, NoInputError, UnknownLevelError, UsageError
+from bidsapp.errors import DataError, ExitCode, NoInputError, UnknownLevelError, UsageError
 from bidsapp.records import Space
 from bidsapp.settings import Settings, read_toml
 
@@ -82,6 +82,7 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--source", "FLAIR", "--target", "FLAIR"],
         [*PLACES, "--model", "/", "--crossval"],
         [*PLACES, "--model", "/", "--network", "unet"],
+        ["/data", "/out", "group", "--normalization", "none"],
         [*PLACES, "--skull-strip", "precomputed"],
         [*PLACES, "--bias-correction", "precomputed"],
         [*PLACES, "-d", "a=/tmp", "a=/usr"],
@@ -161,6 +162,15 @@ def test_unknown_level():
 def test_missing_bundle_is_found_before_hours_of_work():
     with pytest.raises(NoInputError, match="no-such-bundle"):
         settings_from([*PLACES, "--model", "/no-such-bundle"])
+
+
+def test_a_folder_that_is_no_bundle_is_found_before_hours_of_work(tmp_path):
+    with pytest.raises(DataError, match=r"bundle\.json"):
+        settings_from([*PLACES, "--model", str(tmp_path)])
+
+
+def test_images_may_stay_as_they_are_where_nothing_is_learned_from_them():
+    assert settings_from(["/data", "/out", "participant", "--normalization", "none"]).normalization == "none"
 
 
 def test_missing_derivatives_are_found_before_hours_of_work():

@@ -1,5 +1,7 @@
 """The scale of a cohort: fitted to those that are learned from, applied to all."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,7 +11,7 @@ import pytest
 from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.gather import gather
 from bidsapp.cohort.scale import apply_population, fit_population
-from bidsapp.records import IntensityScale, Scan, Visit
+from bidsapp.records import IntensityScale, Population, Scan, Visit
 from bidsapp.settings import Settings
 
 EDGE = 24
@@ -37,13 +39,21 @@ def _write(out, visit, data):
         preproc, normalized, brain = (
             f(visit, scan, "T1w") for f in (names.preproc, names.normalized, names.brain_mask)
         )
-        said = sidecars.preproc(about, scan.contrast, "raw", sha256="f" * 64, decisions=(), resolution="5 mm")
+        said = sidecars.preproc(
+            about,
+            scan.contrast,
+            "raw",
+            sha256="f" * 64,
+            decisions=(),
+            resolution="5 mm",
+            stripped=visit.subject == "2",
+        )
         sink.write_image(image, out / preproc, said)
         scale = IntensityScale("robust", 0.0, 1.0)
         said = sidecars.normalized(about, scan.contrast, (preproc, brain), scale)
         sink.write_image(image, out / normalized, said)
         sink.write_image(mask, out / brain, sidecars.mask(about, scan.contrast, ["x"], "deepbet"), dtype="uint8")
-        rows.append({"filename": preproc, "contrast": scan.contrast})
+        rows.append({"filename": f"anat/{Path(preproc).name}", "contrast": scan.contrast})
     sink.write_tsv(rows, out / names.scans_table(visit), ["filename", "contrast", "flags"])
 
 
@@ -76,3 +86,21 @@ def test_a_damaged_image_costs_its_visit_only(cohort):
     assert [visit.pair.visit for visit in done] == ["sub-1", "sub-3"]
     assert [skip.visit for skip in damaged] == ["sub-2"]
     fit_population(settings, visits)  # from the other one
+
+
+def test_an_image_says_that_it_is_stripped_where_its_parent_does(cohort):
+    settings, visits = cohort
+    done, _ = apply_population(settings, visits, fit_population(settings, visits))
+    sidecars_ = [json.loads(Path(str(v.pair.sources[0]).replace(".nii.gz", ".json")).read_text()) for v in done]
+    assert [content["SkullStripped"] for content in sidecars_] == [False, True, False]
+
+
+@pytest.mark.parametrize("method", ["lsq", "ravel"])
+def test_a_visit_without_a_t1w_costs_itself_only(cohort, method):
+    settings, visits = cohort
+    without = replace(visits[1], visit=replace(visits[1].visit, scans=visits[1].visit.scans[1:]))
+    done, damaged = apply_population(settings, [without], Population(method, {"T1w": np.ones(3)}))
+    assert done == []
+    assert [(skip.visit, skip.reason) for skip in damaged] == [
+        ("sub-2", "sub-2: no T1w, which the scale of the cohort needs")
+    ]

@@ -1,6 +1,7 @@
 """Folds, cross-fitting and the bundle."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -16,8 +17,11 @@ from bidsapp.synthesis.ensemble import (
     training_key,
 )
 from bidsapp.synthesis.folds import make_folds
+from bidsapp.synthesis.manifest import Images, read_images
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
 from bidsapp.synthesis.training import make_fabric
+
+IMAGES = Images("ravel", "T1w", {"T1w": "whitestripe", "FLAIR": "whitestripe"}, ((1.0,) * 3, (1.0, 1.0, 1.2)))
 
 
 def test_every_participant_is_held_out_once(pairs):
@@ -59,6 +63,7 @@ def bundle(pairs, plan, tmp_path):
             make_folds(pairs, leave_one_out=True, seed=0),
             plan,
             baseline,
+            images=IMAGES,
             key="k",
             version="1",
             fabric=make_fabric("cpu", "32-true"),
@@ -84,6 +89,7 @@ def test_bundle(bundle, pairs, tmp_path):
     again = read_bundle(bundle.path)
     assert again == bundle
     assert bundle.folds == 3
+    assert bundle.images == read_images(bundle.path) == IMAGES
     assert {split.visit for split in bundle.splits} == {pair.visit for pair in pairs[:3]}
     metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
     assert len(metrics) == 1 + 3 * 2  # a floor and a network for each held-out visit
@@ -106,6 +112,21 @@ def test_a_changed_file_is_noticed(bundle):
     with pytest.raises(DataError, match=r"fold-1\.safetensors"):
         read_bundle(bundle.path)
     assert find_bundle(bundle.path, "k") is None
+
+
+def test_a_bundle_of_another_format_is_refused(bundle):
+    path = bundle.path / "bundle.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in content.items() if name != "Format"}))
+    with pytest.raises(DataError, match="format 1; this version of the software reads format 2"):
+        read_bundle(bundle.path)
+    assert find_bundle(bundle.path, "k") is None  # is trained again
+
+
+def test_what_images_a_bundle_reads_is_part_of_its_identity(bundle):
+    path = bundle.path / "bundle.json"
+    path.write_text(path.read_text().replace('"ravel"', '"robust"'))
+    assert read_bundle(bundle.path).sha256 != bundle.sha256
 
 
 def test_key_follows_images_and_request(pairs):

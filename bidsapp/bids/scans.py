@@ -1,0 +1,109 @@
+"""The table of a visit's scans: an image that stands in it may be used, any other file may not."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.bids import names
+from bidsapp.bids.dataset import SCANS_COLUMNS
+from bidsapp.bids.sink import write_tsv
+from bidsapp.errors import DataError
+from bidsapp.records import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bidsapp.records import Visit
+
+RUN_AGAIN = "run the participant level again"
+FILE_NAME = re.compile(
+    r"sub-[^_]+(?:_ses-[^_]+)?(?P<rest>(?:_[a-z]+-[^_]+)*)_desc-preproc_(?P<contrast>[^_.]+)\.nii\.gz"
+)
+
+Row = dict[str, str]
+
+
+def read_scans(table: Path) -> list[Row]:
+    """Return the rows of a visit's table; `DataError` where it is missing or damaged."""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{table}: missing or damaged ({error})", RUN_AGAIN) from error
+    for row in rows:
+        lost = [name for name in ("filename", "contrast", "flags") if row.get(name) is None]
+        if lost or not FILE_NAME.fullmatch(Path(row["filename"]).name):
+            raise DataError(f"{table}: missing or damaged ({', '.join(lost) or row['filename']})", RUN_AGAIN)
+    return rows
+
+
+def write_scans(
+    derivatives: Path,
+    visit: Visit,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    wanted: Iterable[str],
+    reference: str,
+) -> None:
+    """Write a visit's table: what this run finished, and what earlier runs left that still holds.
+
+    A row of an earlier run is kept if this run did not ask for its contrast, its image is there, and it lies on
+    the same reference scan. A scan that was asked for and did not finish is therefore listed no more, and neither
+    is one that was aligned with another reference; their files stay.
+
+    Parameters
+    ----------
+    derivatives : Path
+        The derivative dataset.
+    visit : Visit
+        Whose table.
+    rows : sequence of Mapping
+        What this run finished.
+    wanted : iterable of str
+        Contrasts that this run asked for.
+    reference : str
+        Contrast of the reference.
+    """
+    table = derivatives / names.scans_table(visit)
+    try:
+        earlier = read_scans(table)
+    except DataError:
+        earlier = []
+    asked, file = set(wanted), _reference_file(rows, reference)
+    same = file is not None and file == _reference_file(earlier, reference)
+    kept = [
+        row
+        for row in (on_reference(earlier, reference) if same else [])
+        if row["contrast"] not in asked and (table.parent / row["filename"]).is_file()
+    ]
+    if rows or table.exists():
+        write_tsv([*rows, *kept], table, ["filename", *SCANS_COLUMNS])
+
+
+def on_reference(rows: Sequence[Row], reference: str) -> list[Row]:
+    """Return the rows of the reference and of the scans that were aligned with it."""
+    return [row for row in rows if _entities(row).get("space") == _space(row["contrast"], reference)]
+
+
+def scan_of(row: Row, derivatives: Path, visit: Visit, reference: str) -> Scan:
+    """Return the scan of a row of a visit, with its normalized image."""
+    entities = {name: label for name, label in _entities(row).items() if name != "space"}
+    scan = Scan(derivatives, row["contrast"], entities)
+    return Scan(derivatives / names.normalized(visit, scan, reference), scan.contrast, entities)
+
+
+def _reference_file(rows: Sequence[Mapping[str, Any]], reference: str) -> str | None:
+    return next((row["filename"] for row in rows if row["contrast"] == reference), None)
+
+
+def _space(contrast: str, reference: str) -> str | None:
+    return None if contrast == reference else reference
+
+
+def _entities(row: Row) -> dict[str, str]:
+    match = FILE_NAME.fullmatch(Path(row["filename"]).name)
+    rest = match["rest"] if match else ""
+    return dict(part.split("-", 1) for part in rest.split("_") if part)

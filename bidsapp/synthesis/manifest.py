@@ -1,0 +1,90 @@
+"""``bundle.json``: its format, and what it says of the images that its networks read. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+BUNDLE_FILE = "bundle.json"
+# 2: says what images its networks read.
+FORMAT = 2
+HINT = "name a folder that holds bundle.json, as the group level writes it to models/"
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the images are like that a network was trained on; it knows no others.
+
+    Attributes
+    ----------
+    normalization : str
+        The setting, ``ravel``.
+    reference : str
+        The contrast whose grid the images of a visit share.
+    methods : Mapping of str to str
+        Contrast → method of the intensity scale that the participant level gave it, ``whitestripe``.
+    spacing_mm : tuple of tuple of float
+        Least and greatest voxel edges along left-right, front-back and up-down.
+    """
+
+    normalization: str
+    reference: str
+    methods: Mapping[str, str]
+    spacing_mm: tuple[tuple[float, ...], tuple[float, ...]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``bundle.json`` writes."""
+        return {
+            "Normalization": self.normalization,
+            "Reference": self.reference,
+            "Methods": dict(self.methods),
+            "SpacingMM": [list(edges) for edges in self.spacing_mm],
+        }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the content of a bundle's ``bundle.json``.
+
+    Raises
+    ------
+    DataError
+        It is missing, no JSON, or of another format.
+    """
+    path = folder / BUNDLE_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", HINT) from error
+    except ValueError as error:
+        raise DataError(f"{path}: no JSON: {error}", HINT) from error
+    if not isinstance(content, dict) or "Plan" not in content:
+        raise DataError(f"{path}: not a bundle", HINT)
+    found = content.get("Format", 1)
+    if found != FORMAT:
+        raise DataError(
+            f"{path}: a bundle of format {found}; this version of the software reads format {FORMAT}",
+            "train it again, or use the version that wrote it",
+        )
+    return content
+
+
+def read_images(folder: Path) -> Images:
+    """Return what images the networks of a bundle read; `DataError` as by `read_manifest`."""
+    return images_of(read_manifest(folder), folder)
+
+
+def images_of(manifest: Mapping[str, Any], folder: Path) -> Images:
+    """Return what a manifest says of images; `DataError` names the folder that it came from."""
+    try:
+        said = manifest["Images"]
+        least, greatest = (tuple(map(float, edges)) for edges in said["SpacingMM"])
+        return Images(said["Normalization"], said["Reference"], dict(said["Methods"]), (least, greatest))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / BUNDLE_FILE}: {error} is missing", HINT) from error

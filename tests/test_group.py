@@ -1,0 +1,131 @@
+"""The group level: whom it works on, and by which network."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bidsapp import application, group, results
+from bidsapp.cli.parser import settings_from
+from bidsapp.errors import UsageError
+from bidsapp.records import Population, Scan, Visit
+from bidsapp.resources import Grant
+from bidsapp.settings import Settings
+from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
+from bidsapp.synthesis.manifest import Images
+from bidsapp.synthesis.networks import build_network
+from bidsapp.synthesis.plan import make_plan
+
+from .derived import SCALE, write_visit
+
+GRANT = Grant(1, 4.0, 0, ())
+PLAN = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0, patch=16)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings for derivatives of two participants of two sessions each."""
+    settings = Settings(tmp_path / "raw", tmp_path / "out", ("group",), device="cpu", omp_nthreads=1)
+    scans = (Scan(Path("t1"), "T1w"), Scan(Path("flair"), "FLAIR"))
+    for subject in ("01", "02"):
+        for session in ("A", "B"):
+            write_visit(settings.output_dir, Visit(subject, session, scans), sha256=f"{subject}{session}")
+    return settings
+
+
+@pytest.fixture
+def with_bundle(settings):
+    """Return a function that gives settings with a bundle, which knows ``sub-01_ses-A`` and learned nothing."""
+
+    def with_bundle(population=None, **changes):
+        said = {"normalization": "robust", "reference": "T1w", "methods": {"T1w": "robust", "FLAIR": "robust"}}
+        images = Images(**{**said, "spacing_mm": ((2.0,) * 3,) * 2, **changes})
+        network = build_network(PLAN.network, PLAN.inputs, PLAN.channels, 0)
+        splits = [Split("sub-01_ses-A", "sub-01", 1, True, "01A"), Split("sub-09", "sub-09", 0, True, "09")]
+        about = {"training_key": "k", "version": "1", "extra": {}, "population": population}
+        bundle = write_bundle(settings.work / "bundle", PLAN, images, [network] * 2, SCALE, splits, **about)
+        return replace(settings, model=bundle.path)
+
+    return with_bundle
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """Return what is predicted: visit → fold."""
+    seen = {}
+
+    def predict(settings, visit, bundle, fold, fabric):
+        seen[visit.pair.visit] = fold
+
+    monkeypatch.setattr(application, "_predict", predict)
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    return seen
+
+
+def test_labels_restrict_whom_a_bundle_is_applied_to(with_bundle, predicted):
+    statuses = group.run(replace(with_bundle(), participant_label=("02",), session_label=("B",)), GRANT)
+    assert predicted == {"sub-02_ses-B": None}
+    assert [status.visit for status in statuses] == ["sub-02_ses-B"]
+
+
+def test_a_participant_is_known_by_a_visit_that_the_labels_leave_out(with_bundle, predicted):
+    group.run(replace(with_bundle(), session_label=("B",)), GRANT)
+    assert predicted == {"sub-01_ses-B": 1, "sub-02_ses-B": None}
+
+
+def test_labels_restrict_whom_a_training_learns_from(settings, with_bundle, predicted, monkeypatch):
+    given = []
+    bundle = read_bundle(with_bundle().model)
+    monkeypatch.setattr(group, "_trained", lambda settings, *rest: given.append(rest) or bundle)
+    group.run(replace(settings, participant_label=("01",), session_label=("A",)), GRANT)
+    pairs, everyone, images, *_ = given[0]
+    assert [pair.visit for pair in pairs] == ["sub-01_ses-A"]
+    assert len(everyone) == 4
+    assert images.spacing_mm == ((2.0, 2.0, 2.0), (2.0, 2.0, 2.0))
+
+
+def test_a_visit_on_another_scale_than_the_bundles_is_skipped(with_bundle, predicted):
+    settings = with_bundle()
+    for name in ("T1w", "space-T1w_FLAIR"):
+        *space, contrast = name.split("_")
+        stem = "_".join(["sub-02_ses-B", *space, "desc-normalized", contrast])
+        sidecar = settings.output_dir / f"sub-02/ses-B/anat/{stem}.json"
+        sidecar.write_text(sidecar.read_text().replace('"robust"', '"zscore"'))
+    statuses = group.run(settings, GRANT)
+    assert len(predicted) == 3
+    (skipped,) = [status for status in statuses if status.state == "skipped"]
+    assert (skipped.visit, skipped.hint) == (
+        "sub-02_ses-B",
+        "run the participant level with --normalization robust",
+    )
+
+
+def test_a_bundle_of_another_scale_is_refused_before_any_visit_is_looked_at(with_bundle, predicted):
+    methods = {"T1w": "whitestripe", "FLAIR": "whitestripe"}
+    settings = with_bundle(normalization="ravel", methods=methods)
+    with pytest.raises(UsageError, match="reads images of --normalization ravel, not robust"):
+        group.run(settings, GRANT)
+    with pytest.raises(UsageError, match="no visit fits"):  # asked for, but the derivatives are on robust
+        group.run(replace(settings, normalization="ravel"), GRANT)
+
+
+def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bundle, tmp_path):
+    methods = {"T2w": "whitestripe", "FLAIR": "whitestripe"}
+    bundle = with_bundle(normalization="ravel", methods=methods).model
+    words = [str(settings.bids_dir), str(settings.output_dir), "participant", "group", "--model", str(bundle)]
+    assert settings_from(words).normalization == "ravel"
+    with pytest.raises(UsageError, match="--normalization ravel, not zscore"):
+        settings_from([*words, "--normalization", "zscore"])
+    with pytest.raises(UsageError, match="on the grid of the T1w, not of the T2w"):
+        settings_from([*words, "--normalization", "whitestripe", "--reference", "T2w"])
+
+
+@pytest.mark.parametrize(
+    ("method", "doi"),
+    [("nyul", "10.1109/42.836373"), ("lsq", "10.1117/12.2513089"), ("ravel", "10.1016/j.neuroimage.2016.02.036")],
+)
+def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
+    bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
+    assert f"doi:{doi}" in results._methods(bundle)
+    assert "doi:" not in results._methods(read_bundle(with_bundle().model))
