@@ -10,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 from bidsapp.imaging import quality
 from bidsapp.imaging.alignment import Alignment, assess_alignment
 from bidsapp.imaging.ct import soft_tissue
+from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.transforms import read_itk
 from bidsapp.interfaces.base import Step, load
 from bidsapp.reports.figures import brain_mask_figure, registration_figure
@@ -20,7 +21,7 @@ class _MeasureInput(BaseInterfaceInputSpec):
     image = File(exists=True, desc="the scan on the common grid; measured where there are tissue classes")
     tissue = File(exists=True, desc="tissue classes of the visit's T1w on the common grid")
     ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
-    scan = File(exists=True, desc="corrected scan in its own grid")
+    scan = File(exists=True, mandatory=True, desc="corrected scan in its own grid")
     reference = File(exists=True, desc="corrected reference in its own grid")
     scan_mask = File(exists=True, mandatory=True, desc="brain mask of the scan in its own grid")
     reference_mask = File(exists=True, desc="brain mask of the reference")
@@ -44,10 +45,17 @@ class Measure(Step):
             "edge_contact_cm2": quality.edge_contact_cm2(load(self.inputs.scan_mask)),
         }
         if isdefined(self.inputs.tissue):
-            numbers.update(quality.image_quality(load(self.inputs.image), load(self.inputs.tissue)))
+            numbers.update(self._image_quality())
         if isdefined(self.inputs.transform):
             numbers.update(self._alignment().columns())
         return {"numbers": numbers}
+
+    def _image_quality(self) -> dict[str, float]:
+        given = self.inputs
+        image = load(given.image)
+        transform = read_itk(Path(given.transform)) if isdefined(given.transform) else None
+        view = resample_mask(quality.acquired(load(given.scan)), own_grid(image), transform)
+        return quality.image_quality(image, load(given.tissue), view)
 
     def _alignment(self) -> Alignment:
         given = self.inputs

@@ -101,7 +101,11 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     )
     corrected = _correct(workflow, method)
     workflow.connect(
-        [(corrected, resample, [("out_file", "in_file")]), (corrected, result, [("out_file", "corrected")])]
+        [
+            (corrected, resample, [("out_file", "in_file")]),
+            (corrected, measure, [("out_file", "scan")]),
+            (corrected, result, [("out_file", "corrected")]),
+        ]
     )
     if scan.contrast == settings.reference:
         _connect_reference(workflow, corrected, result, method, tissue=scan.contrast == "T1w")
@@ -170,7 +174,6 @@ def _connect_alignment(
             (source, resample, [("corrected", "reference")]),
             (register, resample, [("transform", "transform")]),
             (source, measure, [("corrected", "reference"), ("brain", "reference_mask")]),
-            (corrected, measure, [("out_file", "scan")]),
             (register, measure, [("transform", "transform")]),
             (source, figure, [("image", "reference"), ("mask", "mask")]),
             (register, sink, [("transform", "transform")]),
