@@ -42,7 +42,7 @@ class Gathered:
     visits : tuple of GatheredVisit
         Visits with all sources.
     skipped : tuple of Skip
-        Visits without, or whose source is not to be trusted.
+        Visits without, or whose source or reference is not to be trusted.
     dropped : tuple of Skip
         Visits whose target is not to be trusted: predicted, not learned from.
     damaged : tuple of Skip
@@ -80,7 +80,7 @@ def gather(derivatives: Path, source: tuple[str, ...], target: str, reference: s
     for visit in find_visits(derivatives):
         try:
             flags = read_flags(derivatives / names.scans_table(visit))
-            reason = _unusable(visit, source, flags)
+            reason = _unusable(visit, source, reference, flags)
             if reason:
                 skipped.append(Skip(visit.label, reason, SEE_REPORT))
                 continue
@@ -109,7 +109,7 @@ def find_visits(derivatives: Path) -> list[Visit]:
 
 
 def read_flags(table: Path) -> dict[str, str]:
-    """Return contrast → why its registration is not to be trusted, for those that are not."""
+    """Return contrast → why its scan is not to be trusted, for those that are not."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
@@ -118,12 +118,13 @@ def read_flags(table: Path) -> dict[str, str]:
         raise DataError(f"{table}: missing or damaged ({error})", RUN_AGAIN) from error
 
 
-def _unusable(visit: Visit, source: Sequence[str], flags: dict[str, str]) -> str:
+def _unusable(visit: Visit, source: Sequence[str], reference: str, flags: dict[str, str]) -> str:
     missing = [contrast for contrast in source if contrast not in visit.contrasts]
     if missing:
         return f"no {' and no '.join(missing)}"
+    needed = dict.fromkeys((reference, *source))  # the reference gives grid and brain mask, source or not
     return "; ".join(
-        f"{contrast} cannot be trusted: {flags[contrast]}" for contrast in source if flags.get(contrast)
+        f"{contrast} cannot be trusted: {flags[contrast]}" for contrast in needed if flags.get(contrast)
     )
 
 

@@ -104,9 +104,9 @@ class Alignment:
         )
         return tuple(reason for failed, reason in checks if failed)
 
-    def columns(self) -> dict[str, float | str]:
-        """Return the numbers and the flags as a table writes them."""
-        return {**asdict(self), "flags": "; ".join(self.flags)}
+    def columns(self) -> dict[str, float]:
+        """Return the numbers as a table names them."""
+        return asdict(self)
 
 
 class Overlap(NamedTuple):

@@ -34,6 +34,11 @@ NORMAL_MAD = 0.6744897501960817
 # MRIQC's: the intensity that stands for the brightest, and the smallest frame that is one, voxels.
 BRIGHTEST_PERCENT = 99.95
 MIN_FRAME = 500
+# Thick clinical slices leave up to 65 cm² of a whole brain on the faces (13 scans of the test data: 1 % of it lies
+# beyond either face). At 100 cm² on one face, a tenth of an adult's brain is missing.
+MAX_EDGE_CONTACT_CM2 = 100.0
+# Smaller than any newborn's, larger than any adult's skull holds.
+LIKELY_BRAIN_ML = (250.0, 2200.0)
 
 
 def image_quality(image: nib.Nifti1Image, tissue: nib.Nifti1Image, view: nib.Nifti1Image) -> dict[str, float]:
@@ -168,6 +173,26 @@ def edge_contact_cm2(mask: nib.Nifti1Image) -> float:
         face = float(np.prod(np.delete(sizes, axis)))
         area += face * sum(int(inside.take(end, axis=axis).sum()) for end in (0, -1))
     return area / 100
+
+
+def cut_flags(contact_cm2: float) -> tuple[str, ...]:
+    """Return why a reference's field of view cannot be trusted, from its `edge_contact_cm2`; empty where it can.
+
+    The reference gives the visit its grid and its brain. Another scan may end earlier: its mask ends with it, and
+    the share of the brain that it covers is judged with its alignment.
+    """
+    if contact_cm2 <= MAX_EDGE_CONTACT_CM2:
+        return ()
+    limit = f"more than {MAX_EDGE_CONTACT_CM2:g}"
+    return (f"the field of view cuts the brain: {contact_cm2:.0f} cm² of it lie on its faces, {limit}",)
+
+
+def volume_flags(volume_ml: float) -> tuple[str, ...]:
+    """Return why a brain mask's volume cannot be that of a brain; empty where it can."""
+    low, high = LIKELY_BRAIN_ML
+    if low <= volume_ml <= high:
+        return ()
+    return (f"a brain of {volume_ml:.0f} ml, not between {low:g} and {high:g}",)
 
 
 def brain_volume_ml(mask: nib.Nifti1Image) -> float:

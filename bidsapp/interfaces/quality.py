@@ -39,16 +39,20 @@ class Measure(Step):
     output_spec = _MeasureOutput
 
     def step(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - nothing is written
-        """Return the numbers."""
-        numbers: dict[str, Any] = {
-            "brain_volume_ml": quality.brain_volume_ml(load(self.inputs.mask)),
-            "edge_contact_cm2": quality.edge_contact_cm2(load(self.inputs.scan_mask)),
-        }
+        """Return the numbers, and why they speak against the scan."""
+        volume = quality.brain_volume_ml(load(self.inputs.mask))
+        contact = quality.edge_contact_cm2(load(self.inputs.scan_mask))
+        numbers: dict[str, Any] = {"brain_volume_ml": volume, "edge_contact_cm2": contact}
         if isdefined(self.inputs.tissue):
             numbers.update(self._image_quality())
+        flags = quality.volume_flags(volume)
         if isdefined(self.inputs.transform):
-            numbers.update(self._alignment().columns())
-        return {"numbers": numbers}
+            alignment = self._alignment()
+            numbers.update(alignment.columns())
+            flags += alignment.flags
+        else:
+            flags += quality.cut_flags(contact)
+        return {"numbers": {**numbers, "flags": "; ".join(flags)}}
 
     def _image_quality(self) -> dict[str, float]:
         given = self.inputs

@@ -126,6 +126,20 @@ def test_entropy_is_zero_for_a_point_and_one_for_a_plain():
     assert quality.entropy_focus(np.full(1000, 7.0)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("slices", "flagged"), [(30, False), (20, True), (10, True)])
+def test_a_brain_that_is_cut_is_flagged(slices, flagged):
+    points = np.moveaxis(np.indices((40, 40, 36)), 0, -1) - (19.5, 19.5, 17.5)
+    ball = image(np.linalg.norm(points, axis=-1) < 17, 4.0).slicer[:, :, :slices]  # 1.3 l, cut from above
+    contact = quality.edge_contact_cm2(ball)
+    assert contact == pytest.approx({30: 79, 20: 145, 10: 109}[slices], rel=0.03)
+    assert bool(quality.cut_flags(contact)) is flagged
+
+
+@pytest.mark.parametrize(("volume", "flags"), [(240, 1), (350, 0), (1400, 0), (2100, 0), (2300, 1)])
+def test_a_volume_that_no_brain_has_is_flagged(volume, flags):
+    assert len(quality.volume_flags(volume)) == flags
+
+
 def test_a_cut_brain_touches_the_edge():
     data = np.zeros((10, 20, 30))
     data[2:8, 5:15, 20:30] = 1
