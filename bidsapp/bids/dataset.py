@@ -31,18 +31,30 @@ intensity scale (`desc-normalized`), and where the group level ran a synthesized
   training set. It is not for diagnosis.
 """
 
+_MRIQC = (
+    "(defined as in MRIQC, inside the scan's field of view less a frame of zeros, on the visit's grid, with hard "
+    "tissue classes of the T1w; measured where a T1w is the reference)"
+)
 SCANS_COLUMNS = {
     "contrast": "What was acquired",
     "brain_volume_ml": "Volume of the scan's own brain mask on the common grid, ml",
-    "edge_contact_cm2": "Area of the brain mask on the faces of the scan's field of view, cm2; above 0 it is cut",
-    "cjv": "Coefficient of joint variation of white and grey matter (MRIQC); lower is better",
-    "cnr": "Contrast of white and grey matter to noise (MRIQC); higher is better",
-    "snr": "Signal to noise within tissues, mean of fluid, grey and white matter (MRIQC); higher is better",
-    "efc": "Entropy focus criterion (MRIQC): ghosts and blurring raise it",
-    "fber": "Energy of the head over that of the air around it (MRIQC); higher is better",
-    "wm2max": "Median of white matter over the brightest voxels (MRIQC); .6 to .8 is usual for T1w",
-    "residual_bias": "Coefficient of variation of smoothed white matter: what is left of the bias field",
-    "mask_dice": "Dice overlap of the scan's own brain mask with the reference's",
+    "edge_contact_cm2": "Area of the brain mask on the faces of the scan's field of view, cm2; above 0 the brain "
+    "is cut, above 100 a reference is flagged: a tenth of an adult's brain is missing",
+    "cjv": "Coefficient of joint variation: sum of the median absolute deviations of white and grey matter, times "
+    f"1.4826, over the difference of their medians {_MRIQC}; lower is better",
+    "cnr": "Difference of the medians of white and grey matter over the root of the summed variances of both and "
+    "of the air 8 mm or more outside the head, all around it; MRIQC takes the air above the nose; n/a without air "
+    f"{_MRIQC}; higher is better",
+    "snr": f"Median over standard deviation, mean of fluid, grey and white matter {_MRIQC}; higher is better",
+    "efc": f"Entropy focus criterion {_MRIQC}: ghosts and blurring raise it",
+    "fber": "Median energy of the head over that of all outside it; n/a where MRIQC writes -1, there is no air "
+    f"{_MRIQC}; higher is better",
+    "wm2max": "Median of white matter over the 99.95th percentile of the image "
+    f"{_MRIQC}; .6 to .8 is usual for T1w",
+    "residual_bias": "Coefficient of variation of smoothed white matter: what is left of the bias field; measured "
+    "where a T1w is the reference",
+    "mask_dice": "Dice overlap of the scan's own brain mask with the reference's inside the scan's field of view",
+    "covered": "Share of the reference's brain inside the scan's field of view; below .5 the scan is flagged",
     "nmi_before": "Normalized mutual information with the reference by the scanner's geometry",
     "nmi_after": "Normalized mutual information with the reference after registration",
     "edge_overlap": "Share of the reference's strongest edges in the brain within 2 mm of the scan's",
@@ -53,7 +65,9 @@ SCANS_COLUMNS = {
     "template_dice": "Dice overlap of the brain mask with the template's, the least of all output spaces",
     "scale_offset": "Offset of the intensity scale, units of the image; the sidecar names the method",
     "scale_scale": "Scale of the intensity scale, units of the image: z = (x - offset) / scale",
-    "flags": "Why the registration is not to be trusted; n/a where it passed",
+    "flags": "Why the scan is not to be trusted: its registration, a reference that cuts the brain, a brain mask "
+    "below 250 or above 2200 ml; n/a where it passed. A flagged target is not learned from, a visit with a "
+    "flagged reference or source is left out",
 }
 
 

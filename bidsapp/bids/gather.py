@@ -56,7 +56,7 @@ class Gathered:
     visits : tuple of GatheredVisit
         Visits with all sources.
     skipped : tuple of Skip
-        Visits without, or whose source is not to be trusted.
+        Visits without, or whose source or reference is not to be trusted.
     dropped : tuple of Skip
         Visits whose target is not to be trusted: predicted, not learned from.
     damaged : tuple of Skip
@@ -158,7 +158,7 @@ def _look_at(
     scans = tuple(scan_of(row, derivatives, place, reference) for row in rows)
     visit = Visit(place.subject, place.session, scans)
     flags = {row["contrast"]: row["flags"] for row in rows if row["flags"] != "n/a"}
-    reason = _unusable(visit, source, flags)
+    reason = _unusable(visit, source, reference, flags)
     if reason:
         return None, Skip(visit.label, reason, SEE_REPORT)
     learnable = target in visit.contrasts and target not in flags
@@ -168,12 +168,13 @@ def _look_at(
     return _gathered(derivatives, visit, source, target if learnable else None, reference), doubt
 
 
-def _unusable(visit: Visit, source: Sequence[str], flags: Mapping[str, str]) -> str:
+def _unusable(visit: Visit, source: Sequence[str], reference: str, flags: Mapping[str, str]) -> str:
     missing = [contrast for contrast in source if contrast not in visit.contrasts]
     if missing:
         return f"no {' and no '.join(missing)}"
+    needed = dict.fromkeys((reference, *source))  # the reference gives grid and brain mask, source or not
     return "; ".join(
-        f"{contrast} cannot be trusted: {flags[contrast]}" for contrast in source if contrast in flags
+        f"{contrast} cannot be trusted: {flags[contrast]}" for contrast in needed if contrast in flags
     )
 
 

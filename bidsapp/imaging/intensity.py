@@ -47,7 +47,7 @@ def fit_scale(
           al. 2014, doi:10.1016/j.nicl.2014.08.008);
         - ``hu``: Hounsfield units over 1000; ``none``: as they are. These two look at nothing.
     image, mask : Nifti1Image, shape (X, Y, Z)
-        Image and brain mask on one grid.
+        Image and its own brain mask, which ends where its field of view ends, on one grid.
     contrast : str
         BIDS suffix: it says which peak of the histogram is white matter.
     tissue : Nifti1Image or None
@@ -60,16 +60,18 @@ def fit_scale(
     Raises
     ------
     DataError
-        The mask is empty, or the brain has one intensity.
+        The mask is empty, the brain has one intensity, or ``fcm`` finds no white matter in the mask.
     """
     if method == "hu":
         return IntensityScale(method, 0.0, HU_PER_UNIT)
     if method == "none":
         return IntensityScale(method, 0.0, 1.0)
-    inside = np.asarray(image.dataobj, np.float32)[np.asarray(mask.dataobj) > 0]
+    brain = np.asarray(mask.dataobj) > 0
+    inside = np.asarray(image.dataobj, np.float32)[brain]
     if inside.size == 0:
         raise DataError("the brain mask is empty on the common grid", "look at the registration")
-    offset, scale = _offset_and_scale(method, image, inside, contrast, tissue)
+    classes = None if tissue is None else np.asarray(tissue.dataobj)[brain]
+    offset, scale = _offset_and_scale(method, inside, contrast, classes)
     if not scale > 0:
         raise DataError(f"{method}: half of the brain has one intensity", "look at the image")
     return IntensityScale(method, float(offset), float(scale))
@@ -81,11 +83,7 @@ def normalize(image: nib.Nifti1Image, scale: IntensityScale) -> nib.Nifti1Image:
 
 
 def _offset_and_scale(
-    method: str,
-    image: nib.Nifti1Image,
-    inside: NDArray[np.float32],
-    contrast: str,
-    tissue: nib.Nifti1Image | None,
+    method: str, inside: NDArray[np.float32], contrast: str, classes: NDArray[np.integer] | None
 ) -> tuple[float, float]:
     if method == "robust":
         low, middle, high = np.percentile(inside, (25, 50, 75))
@@ -98,11 +96,19 @@ def _offset_and_scale(
         stripe = _white_stripe(inside, white_mode(inside, contrast))
         return float(stripe.mean(dtype=np.float64)), float(stripe.std(dtype=np.float64))
     if method == "fcm":
-        if tissue is None:
+        if classes is None:
             raise DataError("fcm needs the tissue classes of the visit's T1w", "give --reference T1w")
-        white = np.asarray(image.dataobj, np.float32)[np.asarray(tissue.dataobj) == WHITE]
-        return 0.0, float(white.mean(dtype=np.float64)) if white.size else 0.0
+        return 0.0, _white_mean(inside[classes == WHITE])
     raise ValueError(f"unknown intensity scale {method}")
+
+
+def _white_mean(white: NDArray[np.float32]) -> float:
+    if white.size == 0:
+        raise DataError(
+            "fcm: the scan's own brain mask holds none of the T1w's white matter",
+            "look at the registration and at the brain masks, or give another --normalization",
+        )
+    return float(white.mean(dtype=np.float64))
 
 
 def white_mode(inside: NDArray[np.float32], contrast: str) -> float:

@@ -12,9 +12,9 @@ import numpy as np
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from bidsapp.imaging.grid import common_grid, resample_mask
+from bidsapp.imaging.alignment import MIN_COVERED, brain_overlap
+from bidsapp.imaging.grid import common_grid
 from bidsapp.imaging.itk import import_ants, to_ants
-from bidsapp.imaging.quality import mask_overlap
 from bidsapp.imaging.similarity import Refined, Similarity
 from bidsapp.imaging.transforms import LinearTransform, from_ants, write_itk
 
@@ -91,16 +91,17 @@ def best_start(fixed: Head, moving: Head) -> Refined:
     centred[:3, 3] = _centre(moving.mask) - _centre(fixed.mask)
     plain = [LinearTransform(np.eye(4)), LinearTransform(centred)]
     first = similarity.refine(max(plain, key=similarity))
-    if _brains_meet(first.transform, fixed.mask, moving.mask):
+    if _brains_meet(first.transform, fixed, moving):
         return first
     turned = [_turned(centred, turn, _centre(fixed.mask)) for turn in _turns()]
     best = sorted(turned, key=similarity, reverse=True)[:REFINED_STARTS]
     return max((first, *map(similarity.refine, best)), key=lambda found: found.similarity)
 
 
-def _brains_meet(transform: LinearTransform, fixed: nib.Nifti1Image, moving: nib.Nifti1Image) -> bool:
-    grid = common_grid(fixed, MASK_SPACING_MM)
-    return mask_overlap(resample_mask(fixed, grid), resample_mask(moving, grid, transform)) >= MEETING_DICE
+def _brains_meet(transform: LinearTransform, fixed: Head, moving: Head) -> bool:
+    grid = common_grid(fixed.mask, MASK_SPACING_MM)
+    overlap = brain_overlap(fixed.mask, moving.image, moving.mask, transform, grid)
+    return overlap.dice >= MEETING_DICE and overlap.covered >= MIN_COVERED
 
 
 def _centre(mask: nib.Nifti1Image) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 from bidsapp.imaging import quality
 from bidsapp.imaging.alignment import Alignment, assess_alignment
 from bidsapp.imaging.ct import soft_tissue
+from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.transforms import read_itk
 from bidsapp.interfaces.base import Step, load
 from bidsapp.reports.figures import brain_mask_figure, registration_figure
@@ -20,7 +21,7 @@ class _MeasureInput(BaseInterfaceInputSpec):
     image = File(exists=True, desc="the scan on the common grid; measured where there are tissue classes")
     tissue = File(exists=True, desc="tissue classes of the visit's T1w on the common grid")
     ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
-    scan = File(exists=True, desc="corrected scan in its own grid")
+    scan = File(exists=True, mandatory=True, desc="corrected scan in its own grid")
     reference = File(exists=True, desc="corrected reference in its own grid")
     scan_mask = File(exists=True, mandatory=True, desc="brain mask of the scan in its own grid")
     reference_mask = File(exists=True, desc="brain mask of the reference")
@@ -38,16 +39,27 @@ class Measure(Step):
     output_spec = _MeasureOutput
 
     def step(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - nothing is written
-        """Return the numbers."""
-        numbers: dict[str, Any] = {
-            "brain_volume_ml": quality.brain_volume_ml(load(self.inputs.mask)),
-            "edge_contact_cm2": quality.edge_contact_cm2(load(self.inputs.scan_mask)),
-        }
+        """Return the numbers, and why they speak against the scan."""
+        volume = quality.brain_volume_ml(load(self.inputs.mask))
+        contact = quality.edge_contact_cm2(load(self.inputs.scan_mask))
+        numbers: dict[str, Any] = {"brain_volume_ml": volume, "edge_contact_cm2": contact}
         if isdefined(self.inputs.tissue):
-            numbers.update(quality.image_quality(load(self.inputs.image), load(self.inputs.tissue)))
+            numbers.update(self._image_quality())
+        flags = quality.volume_flags(volume)
         if isdefined(self.inputs.transform):
-            numbers.update(self._alignment().columns())
-        return {"numbers": numbers}
+            alignment = self._alignment()
+            numbers.update(alignment.columns())
+            flags += alignment.flags
+        else:
+            flags += quality.cut_flags(contact)
+        return {"numbers": {**numbers, "flags": "; ".join(flags)}}
+
+    def _image_quality(self) -> dict[str, float]:
+        given = self.inputs
+        image = load(given.image)
+        transform = read_itk(Path(given.transform)) if isdefined(given.transform) else None
+        view = resample_mask(quality.acquired(load(given.scan)), own_grid(image), transform)
+        return quality.image_quality(image, load(given.tissue), view)
 
     def _alignment(self) -> Alignment:
         given = self.inputs

@@ -25,7 +25,8 @@ class Measure(NamedTuple):
 # Columns of scans.tsv; one that is not listed is shown under its own name.
 MEASURES = {
     "brain_volume_ml": Measure("Brain volume, mL", "of the mask found on this image", 0),
-    "mask_dice": Measure("Overlap with the reference’s brain mask, Dice", "1 is perfect", 3),
+    "mask_dice": Measure("Overlap with the reference’s brain mask, Dice", "in its field of view; 1 is perfect", 3),
+    "covered": Measure("Share of the reference’s brain in its field of view", "1 is all of it", 2),
     "nmi_before": Measure(
         "Normalized mutual information before registration", "by the scanner’s geometry alone", 3
     ),

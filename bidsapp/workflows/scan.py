@@ -103,7 +103,11 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     )
     corrected = _correct(workflow, method)
     workflow.connect(
-        [(corrected, resample, [("out_file", "in_file")]), (corrected, result, [("out_file", "corrected")])]
+        [
+            (corrected, resample, [("out_file", "in_file")]),
+            (corrected, measure, [("out_file", "scan")]),
+            (corrected, result, [("out_file", "corrected")]),
+        ]
     )
     if scan.contrast == settings.reference:
         _connect_reference(workflow, corrected, result, tissue=scan.contrast == "T1w")
@@ -165,7 +169,6 @@ def _connect_alignment(
             (source, resample, [("corrected", "reference")]),
             (register, resample, [("transform", "transform")]),
             (source, measure, [("corrected", "reference"), ("brain", "reference_mask")]),
-            (corrected, measure, [("out_file", "scan")]),
             (register, measure, [("transform", "transform")]),
             (source, figure, [("image", "reference"), ("mask", "mask")]),
             (register, sink, [("transform", "transform")]),

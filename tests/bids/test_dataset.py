@@ -127,6 +127,21 @@ def test_gather_from_the_other_contrast_skips_what_lacks_or_flags_it(derivatives
     ]
 
 
+def test_a_flagged_reference_keeps_its_visit_out_whatever_the_source(derivatives):
+    table = derivatives / "sub-01/ses-A/sub-01_ses-A_scans.tsv"
+    header, first, *rest = table.read_text().splitlines()
+    assert first.endswith("n/a")
+    table.write_text(
+        "\n".join([header, first.removesuffix("n/a") + "the field of view cuts the brain", *rest]) + "\n"
+    )
+    for source, target in ((("T1w",), "FLAIR"), (("FLAIR",), "T2w")):
+        gathered = gather(derivatives, source, target, "T1w")
+        assert "sub-01_ses-A" not in [visit.pair.visit for visit in gathered.visits]
+        assert ("sub-01_ses-A", "T1w cannot be trusted: the field of view cuts the brain") in [
+            (skip.visit, skip.reason) for skip in gathered.skipped
+        ]
+
+
 def test_a_lost_table_costs_its_visit_only(derivatives):
     table = derivatives / "sub-01/ses-A/sub-01_ses-A_scans.tsv"
     table.unlink()

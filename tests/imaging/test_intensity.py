@@ -102,6 +102,19 @@ def test_tissue_classes_are_found(brain):
     assert (found == truth).mean() > 0.99
 
 
+def test_fcm_leaves_out_what_the_scan_does_not_cover(brain):
+    _, mask, truth = brain
+    tissue = nib.Nifti1Image(truth.astype(np.uint8).reshape(mask.shape), np.eye(4))
+    random = np.random.default_rng(0)
+    covered = random.uniform(size=truth.shape) < 0.6
+    image = images(np.where(covered, np.where(truth == WHITE, 100.0, 70.0), 0.0))[0]
+    own = nib.Nifti1Image(covered.astype(np.uint8).reshape(mask.shape), np.eye(4))
+    assert fit_scale("fcm", image, own, "FLAIR", tissue).scale == pytest.approx(100)
+    elsewhere = nib.Nifti1Image((truth == GREY).astype(np.uint8).reshape(mask.shape), np.eye(4))
+    with pytest.raises(DataError, match="none of the T1w's white matter"):
+        fit_scale("fcm", image, elsewhere, "FLAIR", tissue)
+
+
 def test_fcm_without_tissue_is_refused(brain):
     with pytest.raises(DataError, match="tissue classes"):
         fit_scale("fcm", brain[0], brain[1])

@@ -9,10 +9,29 @@ from bidsapp.interfaces.quality import Figure, Measure
 
 
 def test_the_reference_has_a_volume_and_no_alignment(files, tmp_path):
-    mask = files("T1w")[1]
-    numbers = Measure(mask=mask, scan_mask=mask).run(cwd=str(tmp_path)).outputs.numbers
-    assert list(numbers) == ["brain_volume_ml", "edge_contact_cm2"]
+    image, mask = files("T1w")
+    numbers = Measure(mask=mask, scan=image, scan_mask=mask).run(cwd=str(tmp_path)).outputs.numbers
+    assert list(numbers) == ["brain_volume_ml", "edge_contact_cm2", "flags"]
+    assert numbers["flags"] == ""
     assert numbers["brain_volume_ml"] == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.02)  # a ball of 4 cm
+
+
+def test_a_reference_that_cuts_the_brain_is_flagged_and_another_scan_is_not(files, tmp_path):
+    image, mask = files("T1w")
+    paths = []
+    for path in (image, mask):  # a ball of 8 cm, its upper half cut away
+        whole = nib.Nifti1Image(np.asarray(nib.load(path).dataobj), np.diag([4.0, 4, 8, 1]))
+        paths.append(str(tmp_path / f"cut_{len(paths)}.nii"))
+        nib.save(whole.slicer[:, :, :14], paths[-1])
+    cut, cut_mask = paths
+    numbers = Measure(mask=cut_mask, scan=cut, scan_mask=cut_mask).run(cwd=str(tmp_path)).outputs.numbers
+    assert numbers["edge_contact_cm2"] == pytest.approx(np.pi * 8**2, rel=0.05)
+    assert numbers["flags"].startswith("the field of view cuts the brain: 20")
+    path = write_itk(LinearTransform(np.eye(4)), tmp_path / "t.txt")
+    aligned = Measure(
+        mask=cut_mask, scan=cut, scan_mask=cut_mask, reference=cut, reference_mask=cut_mask, transform=str(path)
+    )
+    assert aligned.run(cwd=str(tmp_path)).outputs.numbers["flags"] == ""
 
 
 @pytest.mark.parametrize(("moved", "flagged"), [(0.0, False), (25.0, True)])
