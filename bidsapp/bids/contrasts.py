@@ -6,8 +6,8 @@ import difflib
 import logging
 from typing import TYPE_CHECKING
 
-from bidsapp.bids.gather import find_visits
 from bidsapp.bids.raw import suffix_of
+from bidsapp.bids.scans import listed_contrasts
 from bidsapp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check_contrasts(settings: Settings, found: Mapping[str, Sequence[str]], imag
     missing = [contrast for contrast, paths in found.items() if not paths]
     fatal = [contrast for contrast in missing if _is_needed(settings, contrast)]
     if fatal:
-        derived = {contrast for visit in find_visits(settings.output_dir) for contrast in visit.contrasts}
+        derived = listed_contrasts(settings.output_dir)
         fatal = [contrast for contrast in fatal if contrast not in derived]
     for contrast in missing:
         message = f"no selected visit has a {contrast}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,15 @@ def read_scans(table: Path) -> list[Row]:
         if lost or not FILE_NAME.fullmatch(Path(row["filename"]).name):
             raise DataError(f"{table}: missing or damaged ({', '.join(lost) or row['filename']})", RUN_AGAIN)
     return rows
+
+
+def listed_contrasts(derivatives: Path) -> set[str]:
+    """Return the contrasts that any visit's table lists."""
+    listed: set[str] = set()
+    for table in derivatives.glob("sub-*/**/*_scans.tsv"):
+        with suppress(DataError):  # one damaged table shall not hide the others
+            listed |= {row["contrast"] for row in read_scans(table)}
+    return listed
 
 
 def write_scans(

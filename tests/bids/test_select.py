@@ -176,7 +176,10 @@ def test_a_target_of_earlier_participants_in_the_derivatives_is_enough(dataset, 
     settings = dataset(participant_label=("10",), levels=BOTH)
     with pytest.raises(UsageError, match="FLAIR"):
         select(settings)
-    add(tmp_path / "out", "sub-01/ses-1/anat/sub-01_ses-1_space-T1w_desc-normalized_FLAIR.nii.gz")
+    table = tmp_path / "out/sub-01/ses-1/sub-01_ses-1_scans.tsv"
+    table.parent.mkdir(parents=True)
+    row = "anat/sub-01_ses-1_space-T1w_desc-preproc_FLAIR.nii.gz\tFLAIR\tn/a"
+    table.write_text(f"filename\tcontrast\tflags\n{row}\n")
     assert labels(select(settings)) == ["sub-10_ses-1"]
     assert "no selected visit has a FLAIR" in caplog.text
 

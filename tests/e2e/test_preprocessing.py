@@ -10,11 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.affines import voxel_sizes
+from scipy import ndimage
 
 from bidsapp.imaging.quality import mask_overlap
 from bidsapp.imaging.transforms import LinearTransform, mean_displacement, read_itk
 from bidsapp.phantom.deformation import rigid
 
+from ..imaging.test_header_zoo import REFUSED
 from ..painted import paint
 
 pytestmark = pytest.mark.slow
@@ -67,9 +69,28 @@ def test_images_in_a_standard_space_lie_on_each_other_and_on_the_template(run):
     assert mask_overlap(mask, template.mask) > 0.93
     assert json.loads((run / f"{STEM}_space-{MNI}_res-4_desc-brain_mask.json").read_text())["Resolution"]
     page = (run / "sub-01_ses-1.html").read_text()
-    assert page.count(f"in {MNI}Res4") == 2
+    assert page.count(f"<h3>T1w in {MNI}Res4") == page.count(f"<h3>FLAIR in {MNI}Res4") == 1
     row = (run / "sub-01/ses-1/sub-01_ses-1_scans.tsv").read_text().splitlines()
     assert float(row[1].split("\t")[row[0].split("\t").index("template_dice")]) > 0.93
+
+
+def test_a_zoo_of_bad_scans_costs_the_others_nothing(run, raw, tmp_path):
+    zoo = shutil.copytree(raw, tmp_path / "zoo")
+    bad = {f"bad{number}": what for number, what in enumerate(REFUSED)}
+    for label, what in bad.items():
+        data, affine, _ = REFUSED[what]
+        path = zoo / f"sub-{label}/anat/sub-{label}_T1w.nii.gz"
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(np.asarray(data, np.int16), affine), path)
+    command = [sys.executable, "-m", "bidsapp", zoo, tmp_path / "out", "participant", "--sloppy", "--nprocs", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"1 done, {len(bad)} failed" in result.stderr.splitlines()[-1]
+    (status,) = (json.loads(path.read_text()) for path in (tmp_path / "out/logs").glob("*/status.json"))
+    said = {visit["visit"]: visit["reason"] for visit in status["visits"] if visit["state"] == "failed"}
+    assert all(REFUSED[what][2] in said[f"sub-{label}"] for label, what in bad.items())
+    for end in ("desc-preproc_T1w", "space-T1w_desc-normalized_FLAIR"):
+        assert (tmp_path / f"out/{STEM}_{end}.nii.gz").read_bytes() == (run / f"{STEM}_{end}.nii.gz").read_bytes()
 
 
 def test_the_bias_field_is_on_the_grid_of_the_acquired_image(run, raw):
@@ -128,5 +149,12 @@ def test_a_ct_keeps_its_hounsfield_units(test_data, tmp_path):
     assert voxel_sizes(written.affine) == pytest.approx([2, 2, 2])
     inside = nib.load(out / "sub-01/anat/sub-01_desc-brain_mask.nii.gz").get_fdata() > 0
     assert np.median(written.get_fdata()[inside]) == pytest.approx(35, abs=6)  # HU of the painted brain
+    head = nib.load(out / "sub-01/anat/sub-01_space-T1w_desc-headct_mask.nii.gz").get_fdata() > 0
+    assert head[inside].mean() > 0.99
     found = read_itk(out / "sub-01/anat/sub-01_from-ct_to-T1w_mode-image_xfm.txt")
     assert mean_displacement(found, LinearTransform(np.linalg.inv(moved)), brain) < 1.0
+    voxels = np.linalg.inv(ct.affine) @ found.matrix @ written.affine
+    values = np.clip(ct.get_fdata(), -1024, 3071)
+    expected = ndimage.affine_transform(values, voxels, output_shape=written.shape, mode="nearest")
+    off = np.abs(written.get_fdata() - np.clip(expected, values.min(), values.max()))[head]
+    assert off.max() <= 0.51  # whole HU: nothing but one interpolation has changed them

@@ -4,9 +4,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine, voxel_sizes
+from scipy import ndimage
 
+from bidsapp.imaging.grid import Grid, resample
 from bidsapp.imaging.transforms import LinearTransform, read_itk, write_itk
 from bidsapp.interfaces.align import HeadMask, Normalize, Register, Resample
+from bidsapp.phantom.deformation import rigid
 
 SHIFT = (6.0, -9.0, 4.0)
 
@@ -47,6 +50,26 @@ def test_the_reference_stays_where_it_is(files, tmp_path):
     image, mask = files("T1w", SHIFT)
     outputs = Resample(in_file=image, mask=mask, reference=image, resolution="2").run(cwd=str(tmp_path)).outputs
     assert centre(outputs.out_file) == pytest.approx(SHIFT, abs=0.05)
+
+
+def test_a_checkerboard_is_interpolated_once(tmp_path):
+    board = 1000.0 * ((np.indices((48, 44, 30)) // 3).sum(axis=0) % 2)
+    image = nib.Nifti1Image(board.astype(np.float32), np.diag([2.0, 2.0, 3.0, 1.0]))
+    motion = LinearTransform(rigid(np.array([7.0, -4, 11]), np.array([3.3, -2.1, 5.2])))
+    reference, scan, mask = (str(tmp_path / f"{name}.nii") for name in ("reference", "scan", "mask"))
+    for path, content in ((reference, board), (scan, board), (mask, board > 0)):
+        nib.save(nib.Nifti1Image(np.asarray(content, np.float32), image.affine), path)
+    moved = str(write_itk(motion, tmp_path / "motion.txt"))
+    step = Resample(in_file=scan, mask=mask, reference=reference, transform=moved, resolution="1")
+    found = nib.load(step.run(cwd=str(tmp_path)).outputs.out_file)
+
+    points = apply_affine(np.linalg.inv(image.affine) @ motion.matrix @ found.affine, np.indices(found.shape).T).T
+    inside = np.all([(p > 4) & (p < n - 5) for p, n in zip(points, board.shape, strict=True)], axis=0)
+    once = ndimage.map_coordinates(board, points, order=3, mode="nearest")
+    twice = resample(resample(image, Grid(found.affine, found.shape)), Grid(found.affine, found.shape), motion)
+    ours, twice = found.get_fdata()[inside], twice.get_fdata()[inside]
+    assert np.abs(ours - np.clip(once[inside], 0, 1000)).max() < 0.5
+    assert np.sqrt(np.mean((ours - twice) ** 2)) > 10  # a second interpolation would cost 1.7 % of the range
 
 
 def test_the_head_is_told_from_the_air(files, tmp_path):
