@@ -25,14 +25,26 @@ class Measure(NamedTuple):
 # Columns of scans.tsv; one that is not listed is shown under its own name.
 MEASURES = {
     "brain_volume_ml": Measure("Brain volume, mL", "of the mask found on this image", 0),
+    "edge_contact_cm2": Measure("Brain on the edge of the field of view, cm²", "0: none of it was cut off", 1),
+    "cjv": Measure("Coefficient of joint variation", "noise and bias field; lower is better", 3),
+    "cnr": Measure("Contrast to noise, grey and white matter", "higher is better", 2),
+    "snr": Measure("Signal to noise", "higher is better", 1),
+    "efc": Measure("Entropy focus criterion", "ghosts and blurring raise it", 3),
+    "fber": Measure("Energy of the head over that of the air", "higher is better", 0),
+    "wm2max": Measure("White matter over the brightest voxels", "0.6 to 0.8 is usual for T1w", 2),
+    "residual_bias": Measure("Variation of smoothed white matter", "what is left of the bias field", 3),
     "mask_dice": Measure("Overlap with the reference’s brain mask, Dice", "in its field of view; 1 is perfect", 3),
     "covered": Measure("Share of the reference’s brain in its field of view", "1 is all of it", 2),
     "nmi_before": Measure(
         "Normalized mutual information before registration", "by the scanner’s geometry alone", 3
     ),
     "nmi_after": Measure("Normalized mutual information after registration", "higher is better", 3),
+    "edge_overlap": Measure("Edges of the reference that the scan has, too", "1 is all of them", 2),
+    "residual_mm": Measure("Moved by a second search, mm", "0 is at the optimum", 2),
     "rotation_deg": Measure("Rotation to the reference, degrees", "", 2),
     "translation_mm": Measure("Shift to the reference, mm", "of the brain’s centre", 2),
+    "volume_ratio": Measure("Volume after registration over that before", "1 for a rigid one", 2),
+    "template_dice": Measure("Overlap with the template’s brain mask, Dice", "after registration to it", 3),
     "scale_offset": Measure("Intensity offset, units of the image", "becomes 0 when normalized"),
     "scale_scale": Measure("Intensity scale, units of the image", "becomes 1 when normalized"),
     "flags": Measure("Flags", text=True, empty="none"),
