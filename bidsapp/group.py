@@ -6,6 +6,7 @@ import json
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
-    from bidsapp.synthesis.training import Step
+    from bidsapp.synthesis.run import Step
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,7 @@ def _trained(
     population: Population | None,
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
+    from bidsapp.synthesis.checkpoint import kept_plans
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
     from bidsapp.synthesis.folds import make_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
@@ -169,7 +171,9 @@ def _trained(
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
-        plan, baseline = _plans(settings, len(folds), fabric)
+        # The precision is the computer's: another one that shares the work folder starts anew.
+        checkpoints = settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
+        plan, baseline = kept_plans(checkpoints, partial(_plans, settings, len(folds), fabric))
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
         log.info("plan: %s", json.dumps(plan_to_json(plan)))
@@ -186,6 +190,7 @@ def _trained(
                 version=__version__,
                 fabric=fabric,
                 on_step=on_step,
+                checkpoints=checkpoints,
                 population=population,
             )
 

@@ -1,5 +1,8 @@
 """The group level: whom it works on, and by which network."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,3 +132,30 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
     assert f"doi:{doi}" in results._methods(bundle)
     assert "doi:" not in results._methods(read_bundle(with_bundle().model))
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path):
+    def start(out):
+        options = ["--max-steps", "4", "--no-baseline", "--device", "cpu", "--omp-nthreads", "1", "--sloppy"]
+        command = [sys.executable, "-m", "bidsapp", str(tmp_path / "raw"), str(out), "group", *options]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    scans = (Scan(Path("t1"), "T1w"), Scan(Path("flair"), "FLAIR"))
+    for out in (killed, whole):
+        for subject in ("01", "02"):
+            write_visit(out, Visit(subject, None, scans), sha256=subject, shape=(12, 14, 16))
+    process = start(killed)
+    while not list(killed.glob("work/checkpoints/*/fold-0_unet.pt")):  # written when the first fold has ended
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not list(killed.glob("models/*/bundle.json"))
+    results = [start(out).communicate()[1] for out in (killed, whole)]
+    weights = [sorted((out / "models").glob("*/fold-*.safetensors")) for out in (killed, whole)]
+    assert len(weights[0]) == len(weights[1]) == 2, results
+    for a, b in zip(*weights, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+    assert not list(killed.glob("work/checkpoints/*"))

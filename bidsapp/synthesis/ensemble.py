@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.crossfit import Measurement
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
-    from bidsapp.synthesis.training import Step, Trained
+    from bidsapp.synthesis.run import Step
+    from bidsapp.synthesis.training import Trained
 
 METRICS_FILE = "metrics.tsv"
 HISTORY_FILE = "history.tsv"
@@ -114,6 +115,7 @@ def train_bundle(
     version: str,
     fabric: Fabric,
     on_step: Callable[[Fold, Plan, Step], object],
+    checkpoints: Path,
     population: Population | None = None,
 ) -> Bundle:
     """Train one network for each fold and write the bundle, with what the baselines reached beside it.
@@ -138,6 +140,8 @@ def train_bundle(
         Device and precision.
     on_step : callable
         Called after every step.
+    checkpoints : Path
+        Folder of the checkpoints; gone afterwards.
     population : Population or None
         See `Bundle`.
 
@@ -145,8 +149,8 @@ def train_bundle(
     -------
     Bundle
     """
-    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step)
-    return write_bundle(
+    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints)
+    bundle = write_bundle(
         path,
         plan,
         images,
@@ -161,6 +165,8 @@ def train_bundle(
         },
         population=population,
     )
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return bundle
 
 
 def cohort_scale(pairs: Sequence[Pair]) -> Scale:

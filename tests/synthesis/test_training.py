@@ -10,8 +10,9 @@ from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan
+from bidsapp.synthesis.run import one_cycle
 from bidsapp.synthesis.sampling import TrainingVolume
-from bidsapp.synthesis.training import best_precision, make_fabric, one_cycle, train
+from bidsapp.synthesis.training import best_precision, make_fabric, train
 
 
 @pytest.fixture
