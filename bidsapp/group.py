@@ -197,7 +197,17 @@ def _trained(
 
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
-    shaping = ("source", "target", "reference", "network", "baseline", "crossval", "max_minutes", "max_steps")
+    shaping = (
+        "source",
+        "target",
+        "reference",
+        "network",
+        "loss",
+        "baseline",
+        "crossval",
+        "max_minutes",
+        "max_steps",
+    )
     others = ("normalization", "seed", "sloppy", "device")
     values = {name: getattr(settings, name) for name in (*shaping, *others)}
     return {**values, "version": __version__}
@@ -213,7 +223,7 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
         minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
     steps = settings.max_steps or (SLOPPY_STEPS if settings.sloppy else None)
 
-    def plan(network: str) -> Plan:
+    def plan(network: str, **asked: Any) -> Plan:
         return make_plan(
             network,
             settings.source,
@@ -223,9 +233,11 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             precision=str(fabric._precision.precision),
             seed=settings.seed,
             patch=SLOPPY_PATCH if settings.sloppy else None,
+            **asked,
         )
 
-    return size_to_minutes(plan(settings.network), fabric), plan(BASELINE) if baseline else None
+    mine = plan(settings.network, loss=settings.loss)
+    return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
 
 
 @contextmanager

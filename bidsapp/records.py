@@ -238,7 +238,7 @@ class Plan:
     batch : int
         Patches per step.
     loss : str
-        ``l1`` or ``mse``, masked.
+        What is minimized in the brain; see `bidsapp.synthesis.losses.LOSSES`.
     learning_rate, warmup, weight_decay : float
         Peak of the one-cycle schedule, the share of the training in which it rises, and AdamW's decay.
     augmentation : bool

@@ -14,6 +14,7 @@ from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
+from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.plan import plan_to_json
 
 if TYPE_CHECKING:
@@ -172,13 +173,12 @@ def _figure(prediction: Prediction) -> Figure:
 def _methods(bundle: Bundle) -> str:
     plan = bundle.plan
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
-    loss = {"l1": "absolute", "mse": "squared"}[plan.loss]
     limit = f"{plan.max_steps} steps" if plan.max_steps else f"{plan.minutes:.3g} minutes"
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
-        f"time, by the mean {loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
+        f"time, by {PHRASES[plan.loss]}, with AdamW on a one-cycle schedule (peak learning rate "
         f"{plan.learning_rate:g}) for {limit} in each of {bundle.folds} folds, precision {plan.precision}, seed "
         f"{plan.seed}. Folds hold out whole participants. Predictions come from overlapping windows with Gaussian "
         f"weights{averaged}. A participant of the training set was predicted by the network that never saw that "

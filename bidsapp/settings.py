@@ -16,6 +16,7 @@ from bidsapp.records import CT, Space
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "seed-resnet")
+LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
@@ -84,6 +85,8 @@ class Settings:
         Contrast to predict.
     network : str
         Name in the registry of networks.
+    loss : str or None
+        What the training minimizes in the brain; by default what suits the network.
     baseline : bool
         Also train the article's network on the same folds and minutes, for the tables to compare with.
     crossval : bool
@@ -133,6 +136,7 @@ class Settings:
     source: tuple[str, ...] = ("T1w",)
     target: str = "FLAIR"
     network: str = "unet"
+    loss: str | None = None
     baseline: bool = True
     crossval: bool = False
     model: Path | None = None

@@ -14,11 +14,13 @@ from bidsapp.cli.parser import settings_from
 from bidsapp.errors import UsageError
 from bidsapp.records import Population, Scan, Visit
 from bidsapp.resources import Grant
-from bidsapp.settings import Settings
+from bidsapp.settings import LOSSES, Settings
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
+from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
+from bidsapp.synthesis.training import make_fabric
 
 from .derived import SCALE, write_visit
 
@@ -132,6 +134,19 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
     assert f"doi:{doi}" in results._methods(bundle)
     assert "doi:" not in results._methods(read_bundle(with_bundle().model))
+
+
+def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
+    settings = replace(settings, max_steps=3)
+    fabric = make_fabric("cpu", "32-true")
+    assert [plan.loss for plan in group._plans(settings, 2, fabric)] == ["l1", "mse"]
+    asked = group._plans(replace(settings, loss="l1+ssim"), 2, fabric)
+    assert [plan.loss for plan in asked] == ["l1+ssim", "mse"]  # the baseline keeps its article's
+    assert group._request(settings) != group._request(replace(settings, loss="l1+ssim"))
+    bundle = read_bundle(with_bundle().model)
+    for loss in LOSSES:
+        text = results._methods(replace(bundle, plan=replace(PLAN, loss=loss)))
+        assert f"by {PHRASES[loss]}, with AdamW" in text
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from bidsapp.records import CT
 from bidsapp.settings import (
     BIAS_CORRECTIONS,
     DEVICES,
+    LOSSES,
     NETWORKS,
     NORMALIZATIONS,
     REFERENCE_POLICIES,
@@ -34,6 +35,7 @@ EDGE_MM = (0.3, 5.0)
 OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
 CHOICES = {
     "network": NETWORKS,
+    "loss": LOSSES,
     "device": DEVICES,
     "reference_policy": REFERENCE_POLICIES,
     "bias_correction": BIAS_CORRECTIONS,
@@ -60,8 +62,9 @@ def check(settings: Settings) -> None:
             "--normalization is of MR images; a CT is always on the HU scale", f"give one of {choices}"
         )
     for name, known in CHOICES.items():
-        if getattr(settings, name) not in known:
-            raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
+        value = getattr(settings, name)
+        if value is not None and value not in known:
+            raise UsageError(f"{name} = {value!r} is unknown", f"there is {', '.join(known)}")
     for name in POSITIVE:
         value = getattr(settings, name)
         if value is not None and not 0 < value < float("inf"):

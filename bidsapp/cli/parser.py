@@ -14,6 +14,7 @@ from bidsapp.settings import (
     BIAS_CORRECTIONS,
     DEVICES,
     LEVELS,
+    LOSSES,
     NETWORKS,
     NORMALIZATIONS,
     REFERENCE_POLICIES,
@@ -27,6 +28,8 @@ from bidsapp.settings import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What shapes a training, and nothing else.
+TRAINING = ("network", "loss")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -65,8 +68,9 @@ def settings_from(words: Sequence[str]) -> Settings:
     given = {
         k: v for k, v in vars(build_parser().parse_intermixed_args(words)).items() if v is not None and v != []
     }
-    if "model" in given and "network" in given:
-        raise UsageError("--model trains nothing, --network says what to train", "give one of them")
+    shaping = [name for name in TRAINING if name in given]
+    if "model" in given and shaping:
+        raise UsageError(f"--model trains nothing, --{shaping[0]} says how to train", "give one of them")
     config = given.pop("config_file", None)
     values = {**(read_toml(config) if config else {}), **given}
     missing = [name for name in POSITIONALS if not values.get(name)]
@@ -202,6 +206,7 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
+    group.add_argument("--loss", choices=LOSSES, help="what its training minimizes (what suits the network)")
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )

@@ -54,6 +54,7 @@ def make_plan(
     precision: str,
     seed: int,
     patch: int | None = None,
+    loss: str | None = None,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -75,12 +76,15 @@ def make_plan(
         Seed of every random number.
     patch : int or None
         Edge of the training patch, voxels, where it shall not be the recipe's.
+    loss : str or None
+        What is minimized, where it shall not be the recipe's.
 
     Returns
     -------
     Plan
     """
-    recipe = RECIPES[network] if patch is None else {**RECIPES[network], "patch": patch}
+    asked = {"patch": patch, "loss": loss}
+    recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
     return Plan(
         sources=tuple(sources),
         target=target,
