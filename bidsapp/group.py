@@ -197,19 +197,9 @@ def _trained(
 
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
-    shaping = (
-        "source",
-        "target",
-        "reference",
-        "network",
-        "loss",
-        "baseline",
-        "crossval",
-        "max_minutes",
-        "max_steps",
-    )
-    others = ("normalization", "seed", "sloppy", "device")
-    values = {name: getattr(settings, name) for name in (*shaping, *others)}
+    data = ("source", "target", "reference", "normalization", "crossval")
+    training = ("network", "loss", "ema", "baseline", "max_minutes", "max_steps", "seed", "sloppy", "device")
+    values = {name: getattr(settings, name) for name in (*data, *training)}
     return {**values, "version": __version__}
 
 
@@ -236,7 +226,7 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             **asked,
         )
 
-    mine = plan(settings.network, loss=settings.loss)
+    mine = plan(settings.network, loss=settings.loss, averaging=settings.ema)
     return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
 
 

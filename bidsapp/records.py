@@ -241,6 +241,9 @@ class Plan:
         What is minimized in the brain; see `bidsapp.synthesis.losses.LOSSES`.
     learning_rate, warmup, weight_decay : float
         Peak of the one-cycle schedule, the share of the training in which it rises, and AdamW's decay.
+    averaging : float
+        Width of the running average of the weights that is kept (`bidsapp.synthesis.averaging.WeightAverage`), as
+        a share of the steps; 0 keeps the last weights.
     augmentation : bool
         Whether training patches are varied.
     flip_averaging : bool
@@ -266,6 +269,7 @@ class Plan:
     learning_rate: float
     warmup: float
     weight_decay: float
+    averaging: float
     augmentation: bool
     flip_averaging: bool
     precision: str

@@ -87,6 +87,9 @@ class Settings:
         Name in the registry of networks.
     loss : str or None
         What the training minimizes in the brain; by default what suits the network.
+    ema : float or None
+        Width of the running average of the weights, as a share of the steps, 0 for none; by default what suits the
+        network.
     baseline : bool
         Also train the article's network on the same folds and minutes, for the tables to compare with.
     crossval : bool
@@ -137,6 +140,7 @@ class Settings:
     target: str = "FLAIR"
     network: str = "unet"
     loss: str | None = None
+    ema: float | None = None
     baseline: bool = True
     crossval: bool = False
     model: Path | None = None

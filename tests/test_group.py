@@ -136,6 +136,16 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     assert "doi:" not in results._methods(read_bundle(with_bundle().model))
 
 
+def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundle):
+    settings = replace(settings, max_steps=3)
+    asked = group._plans(replace(settings, ema=0.05), 2, make_fabric("cpu", "32-true"))
+    assert [plan.averaging for plan in asked] == [0.05, 0]
+    assert group._request(settings) != group._request(replace(settings, ema=0.05))
+    bundle = read_bundle(with_bundle().model)
+    assert "averaged over the last" not in results._methods(bundle)
+    assert "(width 0.05, arXiv" in results._methods(replace(bundle, plan=replace(PLAN, averaging=0.05)))
+
+
 def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
     settings = replace(settings, max_steps=3)
     fabric = make_fabric("cpu", "32-true")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
 LARGEST_SEED = 2**32 - 1
+# The mean of all steps, rounded down (`bidsapp.synthesis.averaging`).
+WIDEST_EMA = 0.28
 # Coarser, and a cortex is a voxel; finer, and a visit is no longer held in memory.
 EDGE_MM = (0.3, 5.0)
 # What fMRIPrep calls spaces that are no template's.
@@ -71,6 +73,8 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{name} = {value} is not positive", "correct it")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
+    if settings.ema is not None and not 0 <= settings.ema <= WIDEST_EMA:
+        raise UsageError(f"ema = {settings.ema} is out of range", f"give 0 to {WIDEST_EMA}, such as 0.05")
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
     _check_contrasts(settings)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "loss")
+TRAINING = ("network", "loss", "ema")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -207,6 +207,12 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
     group.add_argument("--loss", choices=LOSSES, help="what its training minimizes (what suits the network)")
+    group.add_argument(
+        "--ema",
+        type=float,
+        metavar="SHARE",
+        help="average the weights over about this share of the steps, 0 to 0.28 (what suits the network)",
+    )
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )

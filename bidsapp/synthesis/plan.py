@@ -25,6 +25,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss": "l1",
         "learning_rate": 6e-3,
         "weight_decay": 0.01,
+        "averaging": 0.0,
         "augmentation": True,
         "flip_averaging": True,
     },
@@ -36,6 +37,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss": "mse",
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
+        "averaging": 0.0,
         "augmentation": False,
         "flip_averaging": False,
     },
@@ -55,6 +57,7 @@ def make_plan(
     seed: int,
     patch: int | None = None,
     loss: str | None = None,
+    averaging: float | None = None,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -78,12 +81,14 @@ def make_plan(
         Edge of the training patch, voxels, where it shall not be the recipe's.
     loss : str or None
         What is minimized, where it shall not be the recipe's.
+    averaging : float or None
+        Width of the average of the weights, as a share of the steps, where it shall not be the recipe's.
 
     Returns
     -------
     Plan
     """
-    asked = {"patch": patch, "loss": loss}
+    asked = {"patch": patch, "loss": loss, "averaging": averaging}
     recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
     return Plan(
         sources=tuple(sources),

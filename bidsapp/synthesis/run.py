@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bidsapp.synthesis.augmentation import augment
+from bidsapp.synthesis.averaging import WeightAverage
 from bidsapp.synthesis.losses import LOSSES
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.sampling import Batch, PatchSampler
@@ -48,6 +49,7 @@ class Run:
         self.fabric = fabric
         self.network, self.optimizer = set_up(plan, fabric)
         self.batches = _Batches(volumes, plan, fabric)
+        self.average = WeightAverage(plan.averaging) if plan.averaging else None
         self.history: list[Step] = []
         self.finished = False
 
@@ -64,10 +66,15 @@ class Run:
     def step(self) -> float:
         """Take an optimizer step and return its loss."""
         _set_schedule(self.optimizer, *one_cycle(self.progress, self.plan.learning_rate, self.plan.warmup))
-        return take_step(self.network, self.optimizer, self.batches.next(), self.plan, self.fabric)
+        loss = take_step(self.network, self.optimizer, self.batches.next(), self.plan, self.fabric)
+        if self.average is not None:
+            self.average.update(self.network.module.parameters(), len(self.history) + 1)
+        return loss
 
     def finish(self) -> None:
-        """Do what follows the last step."""
+        """Do what follows the last step: put averaged weights in place, then settle the statistics for them."""
+        if self.average is not None:
+            self.average.copy_to(self.network.module.parameters())
         settle_statistics(self.network, self.batches, max(1, min(32, round(len(self.history) * SETTLING * 3))))
         self.finished = True
 
@@ -76,6 +83,7 @@ class Run:
         return {
             "network": self.network.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.weights if self.average else [],
             "patches": self.batches.sampler.random.bit_generator.state,
             "variation": self.batches.generator.get_state(),
             "history": torch.tensor([dataclasses.astuple(step) for step in self.history], dtype=torch.float64),
@@ -86,6 +94,8 @@ class Run:
         """Go back to a `state`."""
         self.network.module.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.weights = [tensor.to(self.fabric.device) for tensor in state["average"]]
         self.batches.sampler.random.bit_generator.state = state["patches"]
         self.batches.generator.set_state(state["variation"])
         self.history = [Step(int(number), *rest) for number, *rest in state["history"].tolist()]
