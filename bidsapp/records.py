@@ -254,6 +254,8 @@ class Plan:
         Time of one training; whichever of time and steps ends first.
     max_steps : int or None
         Optimizer steps of one training.
+    epochs : float or None
+        Its length in epochs (`bidsapp.synthesis.training.in_steps`), where that and not ``max_steps`` limits it.
     seed : int
         Seed of weights, patches and augmentation.
     """
@@ -275,6 +277,7 @@ class Plan:
     precision: str
     minutes: float
     max_steps: int | None
+    epochs: float | None
     seed: int
 
     @property

@@ -90,6 +90,8 @@ class Settings:
     ema : float or None
         Width of the running average of the weights, as a share of the steps, 0 for none; by default what suits the
         network.
+    lr : str or None
+        Peak learning rate, or ``auto``: found by a range test; by default what suits the network.
     baseline : bool
         Also train the article's network on the same folds and minutes, for the tables to compare with.
     crossval : bool
@@ -100,6 +102,8 @@ class Settings:
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
         Optimizer steps for each fold and network; makes a run repeatable to the bit on one machine.
+    epochs : float or None
+        Length of each training in epochs: each draws as many voxels as the brains of all training pairs have.
     seed : int
         Seed of every random number of the group level; ANTs' seed is fixed.
     sloppy : bool
@@ -141,11 +145,13 @@ class Settings:
     network: str = "unet"
     loss: str | None = None
     ema: float | None = None
+    lr: str | None = None
     baseline: bool = True
     crossval: bool = False
     model: Path | None = None
     max_minutes: float = 60.0
     max_steps: int | None = None
+    epochs: float | None = None
     seed: int = 0
     sloppy: bool = False
     dry_run: bool = False

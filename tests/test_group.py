@@ -12,10 +12,12 @@ import pytest
 from bidsapp import application, group, results
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import UsageError
-from bidsapp.records import Population, Scan, Visit
+from bidsapp.records import Pair, Population, Scan, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import LOSSES, Settings
+from bidsapp.synthesis import rates
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
+from bidsapp.synthesis.folds import Fold
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network
@@ -144,6 +146,38 @@ def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundl
     bundle = read_bundle(with_bundle().model)
     assert "averaged over the last" not in results._methods(bundle)
     assert "(width 0.05, arXiv" in results._methods(replace(bundle, plan=replace(PLAN, averaging=0.05)))
+
+
+def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_bundle):
+    fabric = make_fabric("cpu", "32-true")
+    asked = replace(settings, epochs=2.0, lr="0.01", sloppy=True)
+    plan, baseline = group._plans(asked, 2, fabric)
+    assert (plan.epochs, plan.max_steps, plan.learning_rate) == (2, None, 0.01)
+    assert (baseline.epochs, baseline.max_steps, baseline.learning_rate) == (2, None, 1e-3)
+    assert len({str(group._request(s)) for s in (settings, asked, replace(asked, lr="auto"))}) == 3
+    bundle = read_bundle(with_bundle().model)
+    text = results._methods(replace(bundle, plan=replace(plan, epochs=2.5)))
+    assert "(peak learning rate 0.01) for 2.5 epochs in each of 2 folds" in text
+    (bundle.path / "learning_rate.tsv").touch()
+    assert "0.006, found by a range test) for 1 steps" in results._methods(bundle)
+
+
+def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_path, monkeypatch):
+    stored = {Pair(f"v{n}", f"sub-{n}", (), Path()): n for n in range(3)}
+    folds = [Fold(0, frozenset({"sub-1"})), Fold(1, frozenset({"sub-0", "sub-2"}))]
+    test = rates.RangeTest((0.1, 0.2), (2.0, 1.0), (2.0, 1.0), 0.04)
+    seen = []
+
+    def find_rate(volumes, plan, fabric):
+        seen.append(volumes)
+        return replace(plan, learning_rate=test.chosen), test
+
+    monkeypatch.setattr(rates, "find_rate", find_rate)
+    settings = replace(settings, lr="auto", max_steps=3)
+    plan, baseline = group._tested(settings, stored, folds, make_fabric("cpu", "32-true"), tmp_path)
+    assert seen == [[0, 2]]
+    assert (plan.learning_rate, baseline.learning_rate) == (0.04, 1e-3)
+    assert (tmp_path / "learning_rate.tsv").read_text() == test.to_tsv()
 
 
 def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):

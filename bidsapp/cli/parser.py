@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "loss", "ema")
+TRAINING = ("network", "loss", "ema", "lr", "epochs")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -214,6 +214,11 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
         help="average the weights over about this share of the steps, 0 to 0.28 (what suits the network)",
     )
     group.add_argument(
+        "--lr",
+        metavar="auto|RATE",
+        help="peak learning rate; auto: found by a range test of 100 steps (what suits the network)",
+    )
+    group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )
     group.add_argument("--crossval", action="store_true", help="leave one participant out, to measure")
@@ -226,6 +231,12 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-steps", type=int, metavar="N", help="steps of each training, for runs that repeat to the bit"
+    )
+    group.add_argument(
+        "--epochs",
+        type=float,
+        metavar="N",
+        help="the same, counted in epochs: each draws as many voxels as all brains have that are learned from",
     )
 
 

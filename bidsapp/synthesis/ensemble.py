@@ -17,6 +17,7 @@ from bidsapp.records import scale_from_json
 from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def train_bundle(
     on_step : callable
         Called after every step.
     checkpoints : Path
-        Folder of the checkpoints; gone afterwards.
+        Folder of the checkpoints and, where there was one, of the learning rate range test; gone afterwards.
     population : Population or None
         See `Bundle`.
 
@@ -150,6 +151,7 @@ def train_bundle(
     Bundle
     """
     fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints)
+    tested = checkpoints / RATES_FILE
     bundle = write_bundle(
         path,
         plan,
@@ -162,6 +164,7 @@ def train_bundle(
         extra={
             METRICS_FILE: _metrics_table(fit.baselines),
             HISTORY_FILE: _history_table(fit.trained),
+            **({RATES_FILE: tested.read_text(encoding="utf-8")} if tested.is_file() else {}),
         },
         population=population,
     )

@@ -58,6 +58,8 @@ def make_plan(
     patch: int | None = None,
     loss: str | None = None,
     averaging: float | None = None,
+    learning_rate: float | None = None,
+    epochs: float | None = None,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -83,12 +85,16 @@ def make_plan(
         What is minimized, where it shall not be the recipe's.
     averaging : float or None
         Width of the average of the weights, as a share of the steps, where it shall not be the recipe's.
+    learning_rate : float or None
+        Peak of the schedule, where it shall not be the recipe's.
+    epochs : float or None
+        Length of one training in epochs, where they shall end it.
 
     Returns
     -------
     Plan
     """
-    asked = {"patch": patch, "loss": loss, "averaging": averaging}
+    asked = {"patch": patch, "loss": loss, "averaging": averaging, "learning_rate": learning_rate}
     recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
     return Plan(
         sources=tuple(sources),
@@ -98,6 +104,7 @@ def make_plan(
         precision=precision,
         minutes=minutes,
         max_steps=max_steps,
+        epochs=epochs,
         seed=seed,
         **recipe,
     )

@@ -64,8 +64,12 @@ class Run:
         return self.history[-1].seconds if self.history else 0.0
 
     def step(self) -> float:
-        """Take an optimizer step and return its loss."""
-        _set_schedule(self.optimizer, *one_cycle(self.progress, self.plan.learning_rate, self.plan.warmup))
+        """Take an optimizer step of the schedule and return its loss."""
+        return self.step_at(*one_cycle(self.progress, self.plan.learning_rate, self.plan.warmup))
+
+    def step_at(self, learning_rate: float, momentum: float) -> float:
+        """Take an optimizer step and return the loss before it."""
+        _set_schedule(self.optimizer, learning_rate, momentum)
         loss = take_step(self.network, self.optimizer, self.batches.next(), self.plan, self.fabric)
         if self.average is not None:
             self.average.update(self.network.module.parameters(), len(self.history) + 1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -78,7 +79,7 @@ def train(
     volumes : sequence of TrainingVolume
         At least one.
     plan : Plan
-        Its ``minutes`` and ``max_steps`` end the training, whichever comes first.
+        Its ``minutes`` and its ``epochs`` or ``max_steps`` end the training, whichever comes first.
     fabric : Fabric
         Device and precision.
     on_step : callable
@@ -93,6 +94,7 @@ def train(
     Trained
     """
     start = clock()
+    plan = in_steps(plan, volumes)
     run = Run(volumes, plan, fabric)
     if checkpoint is not None and (state := checkpoint.read()):
         run.restore(state)
@@ -112,6 +114,19 @@ def train(
         if checkpoint is not None:
             checkpoint.write(run.state())
     return Trained(run.network.module.cpu().eval(), len(run.history), clock() - start, tuple(run.history))
+
+
+def in_steps(plan: Plan, volumes: Sequence[TrainingVolume]) -> Plan:
+    """Return a plan whose epochs are counted in steps.
+
+    An epoch draws as many voxels as the brains of all pairs have. Patches are drawn at random, so that it meets
+    every voxel once in the mean, and not each of them once.
+    """
+    if plan.epochs is None:
+        return plan
+    voxels = sum(len(volume.centres) for volume in volumes)
+    steps = math.ceil(plan.epochs * voxels / (plan.batch * plan.patch**3))
+    return replace(plan, max_steps=steps)
 
 
 def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = time.monotonic) -> float:

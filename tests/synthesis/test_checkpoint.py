@@ -121,7 +121,9 @@ def test_folds_that_are_finished_are_not_trained_again(pairs, stored, plan, tmp_
 
 
 def test_a_bundle_that_is_written_needs_no_checkpoints(pairs, stored, plan, tmp_path):
-    train_bundle(
+    (tmp_path / "checkpoints/k").mkdir(parents=True)
+    (tmp_path / "checkpoints/k/learning_rate.tsv").write_text("the curve")
+    bundle = train_bundle(
         tmp_path / "models/x",
         pairs,
         stored,
@@ -136,6 +138,7 @@ def test_a_bundle_that_is_written_needs_no_checkpoints(pairs, stored, plan, tmp_
         checkpoints=tmp_path / "checkpoints/k",
     )
     assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert (bundle.path / "learning_rate.tsv").read_text() == "the curve"  # a range test's, kept with the bundle
 
 
 def test_plans_are_made_once(plan, tmp_path):
