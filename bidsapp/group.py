@@ -201,7 +201,7 @@ def _trained(
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
     data = ("source", "target", "reference", "normalization", "crossval")
-    training = ("network", "loss", "ema", "lr", "baseline", "seed", "sloppy", "device")
+    training = ("network", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
     length = ("max_minutes", "max_steps", "epochs")
     values = {name: getattr(settings, name) for name in (*data, *training, *length)}
     return {**values, "version": __version__}
@@ -232,7 +232,8 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             **asked,
         )
 
-    mine = plan(settings.network, loss=settings.loss, averaging=settings.ema, learning_rate=rate)
+    asked = {"loss": settings.loss, "augmentation": settings.augmentation, "averaging": settings.ema}
+    mine = plan(settings.network, learning_rate=rate, **asked)
     return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
 
 

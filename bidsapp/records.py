@@ -244,8 +244,9 @@ class Plan:
     averaging : float
         Width of the running average of the weights that is kept (`bidsapp.synthesis.averaging.WeightAverage`), as
         a share of the steps; 0 keeps the last weights.
-    augmentation : bool
-        Whether training patches are varied.
+    augmentation : str
+        How training patches are varied: ``none``; ``intensity``, which mirrors them and varies contrast,
+        brightness and noise of the sources; ``physics``, which adds what scanners and moving heads do to them.
     flip_averaging : bool
         Whether a prediction is averaged with that of the left-right mirrored input.
     precision : str
@@ -272,7 +273,7 @@ class Plan:
     warmup: float
     weight_decay: float
     averaging: float
-    augmentation: bool
+    augmentation: str
     flip_averaging: bool
     precision: str
     minutes: float

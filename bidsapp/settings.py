@@ -17,6 +17,7 @@ LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "seed-resnet")
 LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
+AUGMENTATIONS = ("none", "intensity", "physics")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
@@ -90,6 +91,8 @@ class Settings:
     ema : float or None
         Width of the running average of the weights, as a share of the steps, 0 for none; by default what suits the
         network.
+    augmentation : str or None
+        How training patches are varied; by default as suits the network.
     lr : str or None
         Peak learning rate, or ``auto``: found by a range test; by default what suits the network.
     baseline : bool
@@ -145,6 +148,7 @@ class Settings:
     network: str = "unet"
     loss: str | None = None
     ema: float | None = None
+    augmentation: str | None = None
     lr: str | None = None
     baseline: bool = True
     crossval: bool = False

@@ -10,6 +10,7 @@ from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
+    AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
     LOSSES,
@@ -39,6 +40,7 @@ OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"
 CHOICES = {
     "network": NETWORKS,
     "loss": LOSSES,
+    "augmentation": AUGMENTATIONS,
     "device": DEVICES,
     "reference_policy": REFERENCE_POLICIES,
     "bias_correction": BIAS_CORRECTIONS,

@@ -11,6 +11,7 @@ from bidsapp.cli.checks import check, said_by
 from bidsapp.cli.words import Labels, contrasts, dataset, memory
 from bidsapp.errors import UnknownLevelError, UsageError
 from bidsapp.settings import (
+    AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
     LEVELS,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "loss", "ema", "lr", "epochs")
+TRAINING = ("network", "loss", "augmentation", "ema", "lr", "epochs")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -207,6 +208,11 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
     group.add_argument("--loss", choices=LOSSES, help="what its training minimizes (what suits the network)")
+    group.add_argument(
+        "--augmentation",
+        choices=AUGMENTATIONS,
+        help="how training patches vary; physics: with bias field, blur, motion and such (what suits the network)",
+    )
     group.add_argument(
         "--ema",
         type=float,

@@ -26,7 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 6e-3,
         "weight_decay": 0.01,
         "averaging": 0.0,
-        "augmentation": True,
+        "augmentation": "intensity",
         "flip_averaging": True,
     },
     "seed-resnet": {
@@ -38,7 +38,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
         "averaging": 0.0,
-        "augmentation": False,
+        "augmentation": "none",
         "flip_averaging": False,
     },
 }
@@ -59,6 +59,7 @@ def make_plan(
     loss: str | None = None,
     averaging: float | None = None,
     learning_rate: float | None = None,
+    augmentation: str | None = None,
     epochs: float | None = None,
 ) -> Plan:
     """Decide how a network is trained.
@@ -87,6 +88,8 @@ def make_plan(
         Width of the average of the weights, as a share of the steps, where it shall not be the recipe's.
     learning_rate : float or None
         Peak of the schedule, where it shall not be the recipe's.
+    augmentation : str or None
+        How training patches are varied, where it shall not be the recipe's.
     epochs : float or None
         Length of one training in epochs, where they shall end it.
 
@@ -94,7 +97,13 @@ def make_plan(
     -------
     Plan
     """
-    asked = {"patch": patch, "loss": loss, "averaging": averaging, "learning_rate": learning_rate}
+    asked = {
+        "patch": patch,
+        "loss": loss,
+        "averaging": averaging,
+        "learning_rate": learning_rate,
+        "augmentation": augmentation,
+    }
     recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
     return Plan(
         sources=tuple(sources),

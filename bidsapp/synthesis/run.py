@@ -147,8 +147,9 @@ class _Batches:
 
     def next(self) -> Batch:
         batch = self.sampler.draw(self.plan.batch)
-        if self.plan.augmentation:
-            batch = augment(batch, len(self.plan.sources), self.generator)
+        if self.plan.augmentation != "none":
+            physics = self.plan.augmentation == "physics"
+            batch = augment(batch, len(self.plan.sources), self.generator, physics=physics)
         inputs, target, mask = self.fabric.to_device((batch.inputs, batch.target, batch.mask))
         inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
         return type(batch)(inputs, target, mask, batch.left_right)
