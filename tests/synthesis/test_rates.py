@@ -34,7 +34,7 @@ def test_the_edge_of_a_quadratic_is_found(curvature):
     least = test.rates[int(np.argmin(test.losses))]
     assert edge / RATIO <= least <= edge * RATIO
     assert edge / RATIO <= test.chosen * DIVISOR <= edge * RATIO**HALF_WINDOW
-    assert test.chosen == pytest.approx(test.rates[int(np.argmin(test.smoothed))] / 5)
+    assert test.chosen == pytest.approx(test.rates[int(np.argmin(test.smoothed))] / 10)
 
 
 def test_losses_that_vary_by_a_fifth_change_little():
