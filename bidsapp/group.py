@@ -6,6 +6,7 @@ import json
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
@@ -13,6 +14,7 @@ from bidsapp.admission import admit, check_asked, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
+from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.results import record
@@ -20,7 +22,8 @@ from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from lightning_fabric import Fabric
 
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
-    from bidsapp.synthesis.training import Step
+    from bidsapp.synthesis.run import Step
+    from bidsapp.synthesis.sampling import TrainingVolume
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +159,7 @@ def _trained(
     population: Population | None,
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
+    from bidsapp.synthesis.checkpoint import kept_plans
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
     from bidsapp.synthesis.folds import make_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
@@ -169,7 +174,9 @@ def _trained(
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
-        plan, baseline = _plans(settings, len(folds), fabric)
+        # The precision is the computer's: another one that shares the work folder starts anew.
+        checkpoints = settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
+        plan, baseline = kept_plans(checkpoints, partial(_tested, settings, stored, folds, fabric, checkpoints))
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
         log.info("plan: %s", json.dumps(plan_to_json(plan)))
@@ -186,15 +193,17 @@ def _trained(
                 version=__version__,
                 fabric=fabric,
                 on_step=on_step,
+                checkpoints=checkpoints,
                 population=population,
             )
 
 
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
-    shaping = ("source", "target", "reference", "network", "baseline", "crossval", "max_minutes", "max_steps")
-    others = ("normalization", "seed", "sloppy", "device")
-    values = {name: getattr(settings, name) for name in (*shaping, *others)}
+    data = ("source", "target", "reference", "normalization", "crossval")
+    training = ("network", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
+    length = ("max_minutes", "max_steps", "epochs")
+    values = {name: getattr(settings, name) for name in (*data, *training, *length)}
     return {**values, "version": __version__}
 
 
@@ -206,21 +215,45 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
     minutes = settings.max_minutes
     if not settings.crossval:
         minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
-    steps = settings.max_steps or (SLOPPY_STEPS if settings.sloppy else None)
+    steps = settings.max_steps or (SLOPPY_STEPS if settings.sloppy and settings.epochs is None else None)
+    rate = None if settings.lr in {None, "auto"} else float(settings.lr)
 
-    def plan(network: str) -> Plan:
+    def plan(network: str, **asked: Any) -> Plan:
         return make_plan(
             network,
             settings.source,
             settings.target,
             minutes=minutes,
             max_steps=steps,
+            epochs=settings.epochs,
             precision=str(fabric._precision.precision),
             seed=settings.seed,
             patch=SLOPPY_PATCH if settings.sloppy else None,
+            **asked,
         )
 
-    return size_to_minutes(plan(settings.network), fabric), plan(BASELINE) if baseline else None
+    asked = {"loss": settings.loss, "augmentation": settings.augmentation, "averaging": settings.ema}
+    mine = plan(settings.network, learning_rate=rate, **asked)
+    return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
+
+
+def _tested(
+    settings: Settings,
+    stored: Mapping[Pair, TrainingVolume],
+    folds: Sequence[Fold],
+    fabric: Fabric,
+    checkpoints: Path,
+) -> tuple[Plan, Plan | None]:
+    """Return the plans, with a learning rate found on what the first fold learns from where that was asked for."""
+    from bidsapp.synthesis.rates import RATES_FILE, find_rate
+
+    plan, baseline = _plans(settings, len(folds), fabric)
+    if settings.lr == "auto":
+        volumes = [volume for pair, volume in stored.items() if pair.participant not in folds[0].held_out]
+        plan, test = find_rate(volumes, plan, fabric)
+        log.info("a range test of %d steps chose the learning rate %.3g", len(test.rates), test.chosen)
+        write_text(test.to_tsv(), checkpoints / RATES_FILE)
+    return plan, baseline
 
 
 @contextmanager

@@ -238,11 +238,15 @@ class Plan:
     batch : int
         Patches per step.
     loss : str
-        ``l1`` or ``mse``, masked.
+        What is minimized in the brain; see `bidsapp.synthesis.losses.LOSSES`.
     learning_rate, warmup, weight_decay : float
         Peak of the one-cycle schedule, the share of the training in which it rises, and AdamW's decay.
-    augmentation : bool
-        Whether training patches are varied.
+    averaging : float
+        Width of the running average of the weights that is kept (`bidsapp.synthesis.averaging.WeightAverage`), as
+        a share of the steps; 0 keeps the last weights.
+    augmentation : str
+        How training patches are varied: ``none``; ``intensity``, which mirrors them and varies contrast,
+        brightness and noise of the sources; ``physics``, which adds what scanners and moving heads do to them.
     flip_averaging : bool
         Whether a prediction is averaged with that of the left-right mirrored input.
     precision : str
@@ -251,6 +255,8 @@ class Plan:
         Time of one training; whichever of time and steps ends first.
     max_steps : int or None
         Optimizer steps of one training.
+    epochs : float or None
+        Its length in epochs (`bidsapp.synthesis.training.in_steps`), where that and not ``max_steps`` limits it.
     seed : int
         Seed of weights, patches and augmentation.
     """
@@ -266,11 +272,13 @@ class Plan:
     learning_rate: float
     warmup: float
     weight_decay: float
-    augmentation: bool
+    averaging: float
+    augmentation: str
     flip_averaging: bool
     precision: str
     minutes: float
     max_steps: int | None
+    epochs: float | None
     seed: int
 
     @property

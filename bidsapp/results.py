@@ -14,7 +14,9 @@ from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
+from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.plan import plan_to_json
+from bidsapp.synthesis.rates import RATES_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,17 +174,20 @@ def _figure(prediction: Prediction) -> Figure:
 def _methods(bundle: Bundle) -> str:
     plan = bundle.plan
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
-    loss = {"l1": "absolute", "mse": "squared"}[plan.loss]
-    limit = f"{plan.max_steps} steps" if plan.max_steps else f"{plan.minutes:.3g} minutes"
+    mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
+    mean = mean if plan.averaging else ""
+    length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": plan.minutes}
+    limit = next(f"{value:.6g} {unit}" for unit, value in length.items() if value)
+    tested = ", found by a range test" if (bundle.path / RATES_FILE).is_file() else ""
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
-        f"time, by the mean {loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
-        f"{plan.learning_rate:g}) for {limit} in each of {bundle.folds} folds, precision {plan.precision}, seed "
-        f"{plan.seed}. Folds hold out whole participants. Predictions come from overlapping windows with Gaussian "
-        f"weights{averaged}. A participant of the training set was predicted by the network that never saw that "
-        "participant, any other by the mean of all."
+        f"time, by {PHRASES[plan.loss]}, with AdamW on a one-cycle schedule (peak learning rate "
+        f"{plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, precision "
+        f"{plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
+        f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "
+        "the network that never saw that participant, any other by the mean of all."
     )
 
 

@@ -16,6 +16,8 @@ from bidsapp.records import CT, Space
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "seed-resnet")
+LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
+AUGMENTATIONS = ("none", "intensity", "physics")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
@@ -84,6 +86,15 @@ class Settings:
         Contrast to predict.
     network : str
         Name in the registry of networks.
+    loss : str or None
+        What the training minimizes in the brain; by default what suits the network.
+    ema : float or None
+        Width of the running average of the weights, as a share of the steps, 0 for none; by default what suits the
+        network.
+    augmentation : str or None
+        How training patches are varied; by default as suits the network.
+    lr : str or None
+        Peak learning rate, or ``auto``: found by a range test; by default what suits the network.
     baseline : bool
         Also train the article's network on the same folds and minutes, for the tables to compare with.
     crossval : bool
@@ -94,6 +105,8 @@ class Settings:
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
         Optimizer steps for each fold and network; makes a run repeatable to the bit on one machine.
+    epochs : float or None
+        Length of each training in epochs: each draws as many voxels as the brains of all training pairs have.
     seed : int
         Seed of every random number of the group level; ANTs' seed is fixed.
     sloppy : bool
@@ -133,11 +146,16 @@ class Settings:
     source: tuple[str, ...] = ("T1w",)
     target: str = "FLAIR"
     network: str = "unet"
+    loss: str | None = None
+    ema: float | None = None
+    augmentation: str | None = None
+    lr: str | None = None
     baseline: bool = True
     crossval: bool = False
     model: Path | None = None
     max_minutes: float = 60.0
     max_steps: int | None = None
+    epochs: float | None = None
     seed: int = 0
     sloppy: bool = False
     dry_run: bool = False

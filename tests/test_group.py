@@ -1,5 +1,8 @@
 """The group level: whom it works on, and by which network."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +12,17 @@ import pytest
 from bidsapp import application, group, results
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import UsageError
-from bidsapp.records import Population, Scan, Visit
+from bidsapp.records import Pair, Population, Scan, Visit
 from bidsapp.resources import Grant
-from bidsapp.settings import Settings
+from bidsapp.settings import LOSSES, Settings
+from bidsapp.synthesis import rates
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
+from bidsapp.synthesis.folds import Fold
+from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
+from bidsapp.synthesis.training import make_fabric
 
 from .derived import SCALE, write_visit
 
@@ -129,3 +136,94 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
     assert f"doi:{doi}" in results._methods(bundle)
     assert "doi:" not in results._methods(read_bundle(with_bundle().model))
+
+
+def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundle):
+    settings = replace(settings, max_steps=3)
+    asked = group._plans(replace(settings, ema=0.05), 2, make_fabric("cpu", "32-true"))
+    assert [plan.averaging for plan in asked] == [0.05, 0]
+    assert group._request(settings) != group._request(replace(settings, ema=0.05))
+    bundle = read_bundle(with_bundle().model)
+    assert "averaged over the last" not in results._methods(bundle)
+    assert "(width 0.05, arXiv" in results._methods(replace(bundle, plan=replace(PLAN, averaging=0.05)))
+
+
+def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_bundle):
+    fabric = make_fabric("cpu", "32-true")
+    asked = replace(settings, epochs=2.0, lr="0.01", augmentation="physics", sloppy=True)
+    plan, baseline = group._plans(asked, 2, fabric)
+    assert (plan.augmentation, baseline.augmentation) == ("physics", "none")
+    assert (plan.epochs, plan.max_steps, plan.learning_rate) == (2, None, 0.01)
+    assert (baseline.epochs, baseline.max_steps, baseline.learning_rate) == (2, None, 1e-3)
+    assert (
+        len(
+            {
+                str(group._request(s))
+                for s in (settings, asked, replace(asked, lr="auto"), replace(asked, augmentation=None))
+            }
+        )
+        == 4
+    )
+    bundle = read_bundle(with_bundle().model)
+    text = results._methods(replace(bundle, plan=replace(plan, epochs=2.5)))
+    assert "(peak learning rate 0.01) for 2.5 epochs in each of 2 folds" in text
+    (bundle.path / "learning_rate.tsv").touch()
+    assert "0.006, found by a range test) for 1 steps" in results._methods(bundle)
+
+
+def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_path, monkeypatch):
+    stored = {Pair(f"v{n}", f"sub-{n}", (), Path()): n for n in range(3)}
+    folds = [Fold(0, frozenset({"sub-1"})), Fold(1, frozenset({"sub-0", "sub-2"}))]
+    test = rates.RangeTest((0.1, 0.2), (2.0, 1.0), (2.0, 1.0), 0.04)
+    seen = []
+
+    def find_rate(volumes, plan, fabric):
+        seen.append(volumes)
+        return replace(plan, learning_rate=test.chosen), test
+
+    monkeypatch.setattr(rates, "find_rate", find_rate)
+    settings = replace(settings, lr="auto", max_steps=3)
+    plan, baseline = group._tested(settings, stored, folds, make_fabric("cpu", "32-true"), tmp_path)
+    assert seen == [[0, 2]]
+    assert (plan.learning_rate, baseline.learning_rate) == (0.04, 1e-3)
+    assert (tmp_path / "learning_rate.tsv").read_text() == test.to_tsv()
+
+
+def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
+    settings = replace(settings, max_steps=3)
+    fabric = make_fabric("cpu", "32-true")
+    assert [plan.loss for plan in group._plans(settings, 2, fabric)] == ["l1", "mse"]
+    asked = group._plans(replace(settings, loss="l1+ssim"), 2, fabric)
+    assert [plan.loss for plan in asked] == ["l1+ssim", "mse"]  # the baseline keeps its article's
+    assert group._request(settings) != group._request(replace(settings, loss="l1+ssim"))
+    bundle = read_bundle(with_bundle().model)
+    for loss in LOSSES:
+        text = results._methods(replace(bundle, plan=replace(PLAN, loss=loss)))
+        assert f"by {PHRASES[loss]}, with AdamW" in text
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path):
+    def start(out):
+        options = ["--max-steps", "4", "--no-baseline", "--device", "cpu", "--omp-nthreads", "1", "--sloppy"]
+        command = [sys.executable, "-m", "bidsapp", str(tmp_path / "raw"), str(out), "group", *options]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    scans = (Scan(Path("t1"), "T1w"), Scan(Path("flair"), "FLAIR"))
+    for out in (killed, whole):
+        for subject in ("01", "02"):
+            write_visit(out, Visit(subject, None, scans), sha256=subject, shape=(12, 14, 16))
+    process = start(killed)
+    while not list(killed.glob("work/checkpoints/*/fold-0_unet.pt")):  # written when the first fold has ended
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not list(killed.glob("models/*/bundle.json"))
+    results = [start(out).communicate()[1] for out in (killed, whole)]
+    weights = [sorted((out / "models").glob("*/fold-*.safetensors")) for out in (killed, whole)]
+    assert len(weights[0]) == len(weights[1]) == 2, results
+    for a, b in zip(*weights, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+    assert not list(killed.glob("work/checkpoints/*"))

@@ -10,8 +10,10 @@ from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
+    AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    LOSSES,
     NETWORKS,
     NORMALIZATIONS,
     REFERENCE_POLICIES,
@@ -26,14 +28,19 @@ if TYPE_CHECKING:
 
     from bidsapp.settings import Settings
 
-POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps")
+POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps", "epochs")
 LARGEST_SEED = 2**32 - 1
+# The mean of all steps, rounded down (`bidsapp.synthesis.averaging`).
+WIDEST_EMA = 0.28
+RATES = (1e-7, 1.0)
 # Coarser, and a cortex is a voxel; finer, and a visit is no longer held in memory.
 EDGE_MM = (0.3, 5.0)
 # What fMRIPrep calls spaces that are no template's.
 OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
 CHOICES = {
     "network": NETWORKS,
+    "loss": LOSSES,
+    "augmentation": AUGMENTATIONS,
     "device": DEVICES,
     "reference_policy": REFERENCE_POLICIES,
     "bias_correction": BIAS_CORRECTIONS,
@@ -60,14 +67,16 @@ def check(settings: Settings) -> None:
             "--normalization is of MR images; a CT is always on the HU scale", f"give one of {choices}"
         )
     for name, known in CHOICES.items():
-        if getattr(settings, name) not in known:
-            raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
+        value = getattr(settings, name)
+        if value is not None and value not in known:
+            raise UsageError(f"{name} = {value!r} is unknown", f"there is {', '.join(known)}")
     for name in POSITIVE:
         value = getattr(settings, name)
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{name} = {value} is not positive", "correct it")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
+    _check_training(settings)
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
     _check_contrasts(settings)
@@ -76,6 +85,15 @@ def check(settings: Settings) -> None:
     _check_spaces(settings)
     _check_model(settings)
     _check_folders(settings)
+
+
+def _check_training(settings: Settings) -> None:
+    if settings.ema is not None and not 0 <= settings.ema <= WIDEST_EMA:
+        raise UsageError(f"ema = {settings.ema} is out of range", f"give 0 to {WIDEST_EMA}, such as 0.05")
+    if settings.epochs is not None and settings.max_steps is not None:
+        raise UsageError("--epochs and --max-steps both say how long to train", "give one of them")
+    if settings.lr not in {None, "auto"} and not _is_within(settings.lr, *RATES):
+        raise UsageError(f"lr = {settings.lr!r}: no learning rate of {RATES[0]:g} to {RATES[1]:g}", "or give auto")
 
 
 def _check_contrasts(settings: Settings) -> None:
@@ -96,7 +114,9 @@ def _check_contrasts(settings: Settings) -> None:
 def _check_preprocessing(settings: Settings) -> None:
     edges = settings.resolution.split(",")
     low, high = EDGE_MM
-    if settings.resolution != "native" and (len(edges) not in {1, 3} or not all(_is_edge(edge) for edge in edges)):
+    if settings.resolution != "native" and (
+        len(edges) not in {1, 3} or not all(_is_within(edge, low, high) for edge in edges)
+    ):
         raise UsageError(
             f"resolution = {settings.resolution!r}: no voxel edges of {low:g} to {high:g} mm",
             "write 1, or 1,1,2, or native",
@@ -142,9 +162,9 @@ def _check_spaces(settings: Settings) -> None:
             check_template(space.name, space.spacing_mm)
 
 
-def _is_edge(word: str) -> bool:
+def _is_within(word: str, low: float, high: float) -> bool:
     try:
-        return EDGE_MM[0] <= float(word) <= EDGE_MM[1]
+        return low <= float(word) <= high
     except ValueError:
         return False
 

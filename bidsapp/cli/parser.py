@@ -11,9 +11,11 @@ from bidsapp.cli.checks import check, said_by
 from bidsapp.cli.words import Labels, contrasts, dataset, memory
 from bidsapp.errors import UnknownLevelError, UsageError
 from bidsapp.settings import (
+    AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
     LEVELS,
+    LOSSES,
     NETWORKS,
     NORMALIZATIONS,
     REFERENCE_POLICIES,
@@ -27,6 +29,8 @@ from bidsapp.settings import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What shapes a training, and nothing else.
+TRAINING = ("network", "loss", "augmentation", "ema", "lr", "epochs")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -65,8 +69,9 @@ def settings_from(words: Sequence[str]) -> Settings:
     given = {
         k: v for k, v in vars(build_parser().parse_intermixed_args(words)).items() if v is not None and v != []
     }
-    if "model" in given and "network" in given:
-        raise UsageError("--model trains nothing, --network says what to train", "give one of them")
+    shaping = [name for name in TRAINING if name in given]
+    if "model" in given and shaping:
+        raise UsageError(f"--model trains nothing, --{shaping[0]} says how to train", "give one of them")
     config = given.pop("config_file", None)
     values = {**(read_toml(config) if config else {}), **given}
     missing = [name for name in POSITIONALS if not values.get(name)]
@@ -202,6 +207,23 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
+    group.add_argument("--loss", choices=LOSSES, help="what its training minimizes (what suits the network)")
+    group.add_argument(
+        "--augmentation",
+        choices=AUGMENTATIONS,
+        help="how training patches vary; physics: with bias field, blur, motion and such (what suits the network)",
+    )
+    group.add_argument(
+        "--ema",
+        type=float,
+        metavar="SHARE",
+        help="average the weights over about this share of the steps, 0 to 0.28 (what suits the network)",
+    )
+    group.add_argument(
+        "--lr",
+        metavar="auto|RATE",
+        help="peak learning rate; auto: found by a range test of 100 steps (what suits the network)",
+    )
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )
@@ -215,6 +237,12 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-steps", type=int, metavar="N", help="steps of each training, for runs that repeat to the bit"
+    )
+    group.add_argument(
+        "--epochs",
+        type=float,
+        metavar="N",
+        help="the same, counted in epochs: each draws as many voxels as all brains have that are learned from",
     )
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bidsapp.synthesis.physics import disturb
 from bidsapp.synthesis.sampling import Batch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 
-def augment(batch: Batch, sources: int, generator: Generator) -> Batch:
+def augment(batch: Batch, sources: int, generator: Generator, *, physics: bool = False) -> Batch:
     """Mirror patches left-right, and vary contrast, brightness and noise of the source channels.
 
     The target's intensities are never touched: they are what the network is asked for.
@@ -25,6 +26,8 @@ def augment(batch: Batch, sources: int, generator: Generator) -> Batch:
         The first `sources` input channels are images; the rest are features of the mask, mirrored only.
     generator : torch.Generator
         Source of random numbers, on the CPU.
+    physics : bool
+        Before that, do to some of them what scanners and moving heads do.
 
     Returns
     -------
@@ -34,6 +37,8 @@ def augment(batch: Batch, sources: int, generator: Generator) -> Batch:
     mirrored = [_mirror(batch, n, generator) for n in range(len(batch.left_right))]
     inputs, target, mask = (torch.stack([patch[part] for patch in mirrored]) for part in range(3))
     inputs = inputs.clone()
+    if physics:
+        inputs[:, :sources] = disturb(inputs[:, :sources], generator)
     inputs[:, :sources] = vary_intensity(inputs[:, :sources], generator)
     return Batch(inputs, target, mask, batch.left_right)
 

@@ -9,6 +9,7 @@
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         metrics.tsv, history.tsv  what the baselines reached, and the course of the trainings
+        learning_rate.tsv         the range test that chose the learning rate, where there was one
 """
 
 from __future__ import annotations

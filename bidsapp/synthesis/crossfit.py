@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bidsapp.synthesis.baselines import fit_floor, predict_floor
+from bidsapp.synthesis.checkpoint import checkpoint_of
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import Agreement, agreement
 from bidsapp.synthesis.pairs import load_volume
@@ -14,6 +15,7 @@ from bidsapp.synthesis.training import Trained, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from lightning_fabric import Fabric
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from bidsapp.records import Pair, Plan
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.pairs import Volume
+    from bidsapp.synthesis.run import Step
     from bidsapp.synthesis.sampling import TrainingVolume
-    from bidsapp.synthesis.training import Step
 
 FLOOR = "floor"
 
@@ -68,6 +70,7 @@ def cross_fit(
     baseline: Plan | None,
     fabric: Fabric,
     on_step: Callable[[Fold, Plan, Step], object],
+    checkpoints: Path,
 ) -> CrossFit:
     """Train every fold, and measure the baselines on the participants it held out.
 
@@ -85,23 +88,30 @@ def cross_fit(
         Device and precision.
     on_step : callable
         Called after every step of every training.
+    checkpoints : Path
+        Folder of the checkpoints, from which trainings that were begun go on.
 
     Returns
     -------
     CrossFit
     """
+
+    def fit(volumes: Sequence[TrainingVolume], fold: Fold, plan: Plan) -> Trained:
+        checkpoint = checkpoint_of(checkpoints, fold.number, plan.network)
+        return train(volumes, plan, fabric, partial(on_step, fold, plan), checkpoint=checkpoint)
+
     trained: list[Trained] = []
     measured: list[Measurement] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
         held_out = [load_volume(pair, plan.features) for pair in pairs if pair.participant in fold.held_out]
-        trained.append(train(training, plan, fabric, partial(on_step, fold, plan)))
+        trained.append(fit(training, fold, plan))
         floor = fit_floor(training, len(plan.sources), plan.seed)
         for volume in held_out:
             image = predict_floor(floor, volume, len(plan.sources))
             measured.append(_measurement(volume, image, fold, FLOOR, 0))
         if baseline is not None:
-            rival = train(training, baseline, fabric, partial(on_step, fold, baseline))
+            rival = fit(training, fold, baseline)
             for volume in held_out:
                 image = predict([rival.network], volume, baseline, fabric)
                 measured.append(_measurement(volume, image, fold, baseline.network, rival.steps))

@@ -17,6 +17,7 @@ from bidsapp.records import scale_from_json
 from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.crossfit import Measurement
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
-    from bidsapp.synthesis.training import Step, Trained
+    from bidsapp.synthesis.run import Step
+    from bidsapp.synthesis.training import Trained
 
 METRICS_FILE = "metrics.tsv"
 HISTORY_FILE = "history.tsv"
@@ -114,6 +116,7 @@ def train_bundle(
     version: str,
     fabric: Fabric,
     on_step: Callable[[Fold, Plan, Step], object],
+    checkpoints: Path,
     population: Population | None = None,
 ) -> Bundle:
     """Train one network for each fold and write the bundle, with what the baselines reached beside it.
@@ -138,6 +141,8 @@ def train_bundle(
         Device and precision.
     on_step : callable
         Called after every step.
+    checkpoints : Path
+        Folder of the checkpoints and, where there was one, of the learning rate range test; gone afterwards.
     population : Population or None
         See `Bundle`.
 
@@ -145,8 +150,9 @@ def train_bundle(
     -------
     Bundle
     """
-    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step)
-    return write_bundle(
+    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints)
+    tested = checkpoints / RATES_FILE
+    bundle = write_bundle(
         path,
         plan,
         images,
@@ -158,9 +164,12 @@ def train_bundle(
         extra={
             METRICS_FILE: _metrics_table(fit.baselines),
             HISTORY_FILE: _history_table(fit.trained),
+            **({RATES_FILE: tested.read_text(encoding="utf-8")} if tested.is_file() else {}),
         },
         population=population,
     )
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return bundle
 
 
 def cohort_scale(pairs: Sequence[Pair]) -> Scale:

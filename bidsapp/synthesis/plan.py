@@ -25,7 +25,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss": "l1",
         "learning_rate": 6e-3,
         "weight_decay": 0.01,
-        "augmentation": True,
+        "averaging": 0.0,
+        "augmentation": "intensity",
         "flip_averaging": True,
     },
     "seed-resnet": {
@@ -36,7 +37,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss": "mse",
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
-        "augmentation": False,
+        "averaging": 0.0,
+        "augmentation": "none",
         "flip_averaging": False,
     },
 }
@@ -54,6 +56,11 @@ def make_plan(
     precision: str,
     seed: int,
     patch: int | None = None,
+    loss: str | None = None,
+    averaging: float | None = None,
+    learning_rate: float | None = None,
+    augmentation: str | None = None,
+    epochs: float | None = None,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -75,12 +82,29 @@ def make_plan(
         Seed of every random number.
     patch : int or None
         Edge of the training patch, voxels, where it shall not be the recipe's.
+    loss : str or None
+        What is minimized, where it shall not be the recipe's.
+    averaging : float or None
+        Width of the average of the weights, as a share of the steps, where it shall not be the recipe's.
+    learning_rate : float or None
+        Peak of the schedule, where it shall not be the recipe's.
+    augmentation : str or None
+        How training patches are varied, where it shall not be the recipe's.
+    epochs : float or None
+        Length of one training in epochs, where they shall end it.
 
     Returns
     -------
     Plan
     """
-    recipe = RECIPES[network] if patch is None else {**RECIPES[network], "patch": patch}
+    asked = {
+        "patch": patch,
+        "loss": loss,
+        "averaging": averaging,
+        "learning_rate": learning_rate,
+        "augmentation": augmentation,
+    }
+    recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
     return Plan(
         sources=tuple(sources),
         target=target,
@@ -89,6 +113,7 @@ def make_plan(
         precision=precision,
         minutes=minutes,
         max_steps=max_steps,
+        epochs=epochs,
         seed=seed,
         **recipe,
     )

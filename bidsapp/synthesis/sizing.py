@@ -38,8 +38,8 @@ def size_to_minutes(
     Parameters
     ----------
     plan : Plan
-        Returned as it is where its network has one size only, or where ``max_steps`` ends the training: then
-        the result must not depend on how fast a computer is.
+        Returned as it is where its network has one size only, or where ``max_steps`` or ``epochs`` end the
+        training: then the result must not depend on how fast a computer is.
     fabric : Fabric
         Device and precision.
     measure : callable
@@ -49,7 +49,8 @@ def size_to_minutes(
     -------
     Plan
     """
-    if plan.max_steps is not None or plan.network not in SIZES:
+    counted = plan.max_steps is not None or plan.epochs is not None
+    if counted or plan.network not in SIZES:
         return plan
     smallest, *larger = (
         dataclasses.replace(plan, channels=channels, patch=patch) for channels, patch in SIZES[plan.network]

@@ -68,6 +68,7 @@ def bundle(pairs, plan, tmp_path):
             version="1",
             fabric=make_fabric("cpu", "32-true"),
             on_step=lambda fold, plan, step: None,
+            checkpoints=tmp_path / "checkpoints",
         )
 
 

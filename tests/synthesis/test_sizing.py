@@ -34,6 +34,8 @@ def test_steps_rather_than_minutes_leave_the_plan_alone(timed):
 
     counted = dataclasses.replace(timed, max_steps=10)
     assert size_to_minutes(counted, None, measure) is counted
+    counted = dataclasses.replace(timed, epochs=2.0)
+    assert size_to_minutes(counted, None, measure) is counted
     seed = make_plan("seed-resnet", ("T1w",), "FLAIR", minutes=10, max_steps=None, precision="32-true", seed=0)
     assert size_to_minutes(seed, None, measure) is seed
 

@@ -10,8 +10,9 @@ from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan
+from bidsapp.synthesis.run import one_cycle
 from bidsapp.synthesis.sampling import TrainingVolume
-from bidsapp.synthesis.training import best_precision, make_fabric, one_cycle, train
+from bidsapp.synthesis.training import best_precision, in_steps, make_fabric, train
 
 
 @pytest.fixture
@@ -47,6 +48,17 @@ def test_time_ends_a_training_too(stored, plan):
     timed = dataclasses.replace(plan, minutes=10 / 60, max_steps=None)
     trained = train(stored, timed, make_fabric("cpu", "32-true"), clock=lambda: float(next(ticks)))
     assert trained.steps == 10  # the clock ticks once a step, and 9.5 s are for training
+    assert trained.history[-1].progress == 1
+
+
+def test_an_epoch_draws_as_many_voxels_as_the_brains_have(stored, plan):
+    # Two brains of 20 × 22 × 20 voxels; a step draws 4 × 16³.
+    counted = dataclasses.replace(plan, epochs=4, max_steps=None)
+    assert in_steps(counted, stored).max_steps == 5  # 4.297, rounded up
+    assert in_steps(counted, stored[:1]).max_steps == 3
+    assert in_steps(plan, stored) is plan
+    trained = train(stored, dataclasses.replace(counted, epochs=1.5), make_fabric("cpu", "32-true"))
+    assert trained.steps == 2
     assert trained.history[-1].progress == 1
 
 

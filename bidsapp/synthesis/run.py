@@ -1,0 +1,180 @@
+"""A training between two steps: AdamW on a one-cycle schedule, and all that the next step depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from bidsapp.synthesis.augmentation import augment
+from bidsapp.synthesis.averaging import WeightAverage
+from bidsapp.synthesis.losses import LOSSES
+from bidsapp.synthesis.networks import build_network
+from bidsapp.synthesis.sampling import Batch, PatchSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lightning_fabric import Fabric
+    from torch import Tensor
+
+    from bidsapp.records import Plan
+    from bidsapp.synthesis.sampling import TrainingVolume
+
+# The last share of the time re-estimates the statistics of batch normalization with the final weights.
+SETTLING = 0.05
+MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is known after a step: its number, progress 0–1, seconds so far, loss, patch voxels per second."""
+
+    number: int
+    progress: float
+    seconds: float
+    loss: float
+    voxels_per_second: float
+
+
+class Run:
+    """A training between two steps: all that the next one depends on."""
+
+    def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
+        self.plan = plan
+        self.fabric = fabric
+        self.network, self.optimizer = set_up(plan, fabric)
+        self.batches = _Batches(volumes, plan, fabric)
+        self.average = WeightAverage(plan.averaging) if plan.averaging else None
+        self.history: list[Step] = []
+        self.finished = False
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, 0–1."""
+        return self.history[-1].progress if self.history else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until the last step."""
+        return self.history[-1].seconds if self.history else 0.0
+
+    def step(self) -> float:
+        """Take an optimizer step of the schedule and return its loss."""
+        return self.step_at(*one_cycle(self.progress, self.plan.learning_rate, self.plan.warmup))
+
+    def step_at(self, learning_rate: float, momentum: float) -> float:
+        """Take an optimizer step and return the loss before it."""
+        _set_schedule(self.optimizer, learning_rate, momentum)
+        loss = take_step(self.network, self.optimizer, self.batches.next(), self.plan, self.fabric)
+        if self.average is not None:
+            self.average.update(self.network.module.parameters(), len(self.history) + 1)
+        return loss
+
+    def finish(self) -> None:
+        """Do what follows the last step: put averaged weights in place, then settle the statistics for them."""
+        if self.average is not None:
+            self.average.copy_to(self.network.module.parameters())
+        settle_statistics(self.network, self.batches, max(1, min(32, round(len(self.history) * SETTLING * 3))))
+        self.finished = True
+
+    def state(self) -> dict[str, Any]:
+        """Return it as tensors and plain types, for a checkpoint."""
+        return {
+            "network": self.network.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.weights if self.average else [],
+            "patches": self.batches.sampler.random.bit_generator.state,
+            "variation": self.batches.generator.get_state(),
+            "history": torch.tensor([dataclasses.astuple(step) for step in self.history], dtype=torch.float64),
+            "finished": self.finished,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        self.network.module.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.weights = [tensor.to(self.fabric.device) for tensor in state["average"]]
+        self.batches.sampler.random.bit_generator.state = state["patches"]
+        self.batches.generator.set_state(state["variation"])
+        self.history = [Step(int(number), *rest) for number, *rest in state["history"].tolist()]
+        self.finished = state["finished"]
+
+
+def one_cycle(progress: float, peak: float, warmup: float) -> tuple[float, float]:
+    """Return learning rate and momentum at a progress between 0 and 1.
+
+    The rate rises from ``peak / 25`` to `peak` and falls to nearly nothing, both as half a cosine, while the
+    momentum goes from 0.95 to 0.85 and back (Smith 2018, arXiv:1803.09820). A function of progress, not of the
+    step's number, so that a training may be given minutes.
+    """
+    if progress < warmup:
+        rise = 0.5 - 0.5 * math.cos(math.pi * progress / warmup)
+        return peak * (0.04 + 0.96 * rise), 0.95 - 0.1 * rise
+    fall = 0.5 + 0.5 * math.cos(math.pi * (progress - warmup) / (1 - warmup))
+    return peak * (1e-4 + (1 - 1e-4) * fall), 0.95 - 0.1 * fall
+
+
+def settle_statistics(network: nn.Module, batches: _Batches, steps: int) -> None:
+    """Set the statistics of batch normalization to their mean over batches, with the weights as they are now.
+
+    The running averages of training lag behind the weights and remember mostly the last few patches; at a few
+    hundred steps that shifts the level of the whole prediction.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm3d)]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean
+    network.train()
+    with torch.no_grad():
+        for _ in range(steps):
+            network(batches.next().inputs)
+
+
+class _Batches:
+    """An endless row of batches, drawn, varied and on the device."""
+
+    def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
+        self.plan = plan
+        self.fabric = fabric
+        self.sampler = PatchSampler(volumes, plan.inputs, plan.patch, plan.seed)
+        self.generator = torch.Generator().manual_seed(plan.seed)
+
+    def next(self) -> Batch:
+        batch = self.sampler.draw(self.plan.batch)
+        if self.plan.augmentation != "none":
+            physics = self.plan.augmentation == "physics"
+            batch = augment(batch, len(self.plan.sources), self.generator, physics=physics)
+        inputs, target, mask = self.fabric.to_device((batch.inputs, batch.target, batch.mask))
+        inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
+        return type(batch)(inputs, target, mask, batch.left_right)
+
+
+def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Any]:
+    """Return a new network and its optimizer, on the device."""
+    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    return fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload,no-any-return]
+
+
+def take_step(network: nn.Module, optimizer: Any, batch: Batch, plan: Plan, fabric: Fabric) -> float:
+    """Take an optimizer step on a batch and return its loss."""
+    network.train()
+    prediction: Tensor = network(batch.inputs)
+    loss = LOSSES[plan.loss](prediction, batch.target, batch.mask)
+    optimizer.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    fabric.clip_gradients(network, optimizer, max_norm=MAX_GRADIENT_NORM)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _set_schedule(optimizer: Any, learning_rate: float, momentum: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+        group["betas"] = (momentum, 0.99)
