@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -19,7 +19,7 @@ from bidsapp.errors import AppError
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
 from bidsapp.synthesis.bundle import file_sha256
-from bidsapp.synthesis.crossfit import measure
+from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
 
@@ -63,7 +63,7 @@ class Prediction:
     figure: str
     fold: int | None
     reused: bool
-    agreement: dict[str, float] | None
+    agreement: dict[str, float | None] | None
 
 
 def apply_bundle(
@@ -126,9 +126,9 @@ def _predict(
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
         image = predict(networks, volume, bundle.plan, fabric)
         sidecar = _sidecar(settings, visit, bundle, fold)
-        result = measure(volume, image)
+        result = measure(volume, image, bundle.plan)
         if result is not None:
-            sidecar["Agreement"] = asdict(result)
+            sidecar["Agreement"] = result.to_json()
         sidecar["InputsSHA256"] = inputs
         _draw(volume, image, settings.output_dir / figure)
         values = bundle.target_scale.inverse(image)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.sink import write_tsv
+from bidsapp.bids.sink import write_json, write_tsv
 from bidsapp.console import print_table
 from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
+from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.plan import plan_to_json
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
 
-METRICS = ("mae", "psnr", "ssim")
+METRICS = ("mae", "psnr", "ssim")  # those that are printed
+MEASURES = tuple(MEASURED)
 COHORT_SCALES = {
     "nyul": "Intensities were brought to the landmarks of the cohort (Nyúl and Udupa 1999, "
     "doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M; Nyúl et al. 2000, "
@@ -39,7 +41,7 @@ COHORT_SCALES = {
 
 
 def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: Sequence[Prediction]) -> None:
-    """Write ``group_metrics.tsv`` and ``group.html``, and print the table.
+    """Write ``group_metrics.tsv``, its sidecar and ``group.html``, and print the table.
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     """
     rows = metrics_rows(bundle, predictions)
     out = settings.output_dir
-    write_tsv(rows, out / "group_metrics.tsv", ["visit", "fold", "model", "steps", *METRICS, "data_range"])
+    write_tsv(rows, out / "group_metrics.tsv", ["visit", "fold", "model", "steps", *MEASURES])
+    write_json(_columns(), out / "group_metrics.json")
     models = tuple(dict.fromkeys(str(row["model"]) for row in rows))
     write_group_report(_report(settings, gathered, bundle, predictions, rows, models), out / "group.html")
     columns = ["visit", *(f"{metric} {model}" for metric in METRICS for model in models)]
@@ -66,6 +69,18 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
         ["file"],
         [{"file": out / "group.html"}, *({"file": out / names.report(p.visit.visit)} for p in predictions)],
     )
+
+
+def _columns() -> dict[str, dict[str, str]]:
+    """Explain the columns of ``group_metrics.tsv``."""
+    about = {
+        "visit": "Whose image was predicted",
+        "fold": "The fold that held the visit's participant out; n/a where no fold knew the participant",
+        "model": "What predicted it: a network, or a baseline that was fitted to the same visits",
+        "steps": "Optimizer steps of its training",
+        **MEASURED,
+    }
+    return {name: {"Description": text} for name, text in about.items()}
 
 
 def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
@@ -95,8 +110,13 @@ def _baseline_row(row: dict[str, str]) -> dict[str, Any]:
         "fold": int(row["fold"]),
         "model": row["network"],
         "steps": int(row["steps"]) or None,
-        **{name: float(row[name]) for name in (*METRICS, "data_range")},
+        **{name: _number(row.get(name)) for name in MEASURES},
     }
+
+
+def _number(cell: str | None) -> float | None:
+    """Return the number in a cell; bundles of earlier versions lack columns."""
+    return None if cell in {None, "n/a"} else float(cell)
 
 
 def _wide(rows: Sequence[dict[str, Any]], models: Sequence[str]) -> list[dict[str, object]]:

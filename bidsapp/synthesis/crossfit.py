@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bidsapp.synthesis.baselines import fit_floor, predict_floor
+from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
-from bidsapp.synthesis.metrics import Agreement, agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.training import Trained, train
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan
     from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.metrics import Agreement
     from bidsapp.synthesis.pairs import Volume
     from bidsapp.synthesis.sampling import TrainingVolume
     from bidsapp.synthesis.training import Step
@@ -99,24 +100,19 @@ def cross_fit(
         floor = fit_floor(training, len(plan.sources), plan.seed)
         for volume in held_out:
             image = predict_floor(floor, volume, len(plan.sources))
-            measured.append(_measurement(volume, image, fold, FLOOR, 0))
+            measured.append(_measurement(volume, image, plan, fold, FLOOR, 0))
         if baseline is not None:
             rival = train(training, baseline, fabric, partial(on_step, fold, baseline))
             for volume in held_out:
                 image = predict([rival.network], volume, baseline, fabric)
-                measured.append(_measurement(volume, image, fold, baseline.network, rival.steps))
+                measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
     return CrossFit(tuple(trained), tuple(measured))
 
 
-def measure(volume: Volume, image: NDArray[np.float32]) -> Agreement | None:
-    """Measure a cropped prediction against a volume's target; ``None`` where the visit lacks it."""
-    if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
-        return None
-    return agreement(image, volume.target, volume.loss_mask)
-
-
-def _measurement(volume: Volume, image: NDArray[np.float32], fold: Fold, network: str, steps: int) -> Measurement:
-    result = measure(volume, image)
+def _measurement(
+    volume: Volume, image: NDArray[np.float32], plan: Plan, fold: Fold, network: str, steps: int
+) -> Measurement:
+    result = measure(volume, image, plan)
     if result is None:
         raise ValueError(f"{volume.pair.visit} has no target to measure against")
     return Measurement(volume.pair.visit, fold.number, network, steps, result)
