@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bidsapp.synthesis.baselines import fit_floor, predict_floor
+from bidsapp.synthesis.baselines import fit_floor, fit_forest, predict_floor, predict_forest
 from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.training import Trained, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from lightning_fabric import Fabric
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.training import Step
 
 FLOOR = "floor"
+FOREST = "forest"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Measurement:
     fold : int
         The fold that held the visit's participant out.
     network : str
-        What predicted it; ``floor`` is the best global intensity map.
+        What predicted it; ``floor`` is the best global intensity map, ``forest`` a random forest on the
+        3 × 3 × 3 voxels around each.
     steps : int
         Optimizer steps that its training reached.
     agreement : Agreement
@@ -97,16 +99,27 @@ def cross_fit(
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
         held_out = [load_volume(pair, plan.features) for pair in pairs if pair.participant in fold.held_out]
         trained.append(train(training, plan, fabric, partial(on_step, fold, plan)))
-        floor = fit_floor(training, len(plan.sources), plan.seed)
-        for volume in held_out:
-            image = predict_floor(floor, volume, len(plan.sources))
-            measured.append(_measurement(volume, image, plan, fold, FLOOR, 0))
+        for name, regression in _regressions(training, plan):
+            measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:
             rival = train(training, baseline, fabric, partial(on_step, fold, baseline))
             for volume in held_out:
                 image = predict([rival.network], volume, baseline, fabric)
                 measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
     return CrossFit(tuple(trained), tuple(measured))
+
+
+def _regressions(
+    training: Sequence[TrainingVolume], plan: Plan
+) -> Iterator[tuple[str, Callable[[Volume], NDArray[np.float32]]]]:
+    """Fit the regressions to the visits that the network learned from, one after the other."""
+    import torch
+
+    sources = len(plan.sources)
+    floor = fit_floor(training, sources, plan.seed)
+    yield FLOOR, lambda volume: predict_floor(floor, volume, sources)
+    forest = fit_forest(training, sources, plan.seed, torch.get_num_threads())
+    yield FOREST, lambda volume: predict_forest(forest, volume, sources)
 
 
 def _measurement(
