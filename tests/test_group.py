@@ -1,6 +1,6 @@
 """The group level: whom it works on, and by which network."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.manifest import Images
-from bidsapp.synthesis.metrics import MEASURED, Agreement
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 
@@ -130,12 +129,3 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
     assert f"doi:{doi}" in results._methods(bundle)
     assert "doi:" not in results._methods(read_bundle(with_bundle().model))
-
-
-def test_the_table_has_every_measure_and_its_sidecar_explains_it():
-    assert list(MEASURED) == [field.name for field in fields(Agreement)]
-    columns = results._columns()
-    assert columns["ms_ssim"]["Description"].endswith("mean over the brain")
-    assert list(columns)[:4] == ["visit", "fold", "model", "steps"]
-    row = results._baseline_row({"visit": "sub-01", "fold": "1", "network": "floor", "steps": "0", "mae": "0.5"})
-    assert (row["mae"], row["rmse"], row["steps"]) == (0.5, None, None)  # a bundle made before there was an RMSE

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
 
 CODE_URL = "https://github.com/synthprep/synthprep"
-IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", "*_ct.*")
+IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", "group_comparison.*", "*_ct.*")
 
 README = """# SynthPrep derivatives
 

@@ -78,6 +78,9 @@ class GroupReport:
         known, ``steps``. The fold is the one that held the visit's participant out.
     columns : sequence of str
         Models in the order of the table; the first is the one whose images were written.
+    comparison : sequence of mapping
+        One for each rival of the first model, keys ``rival``, ``n`` (participants), ``mae_model``, ``mae_rival``,
+        ``difference`` with ``low`` and ``high``, ``p`` and ``note``.
     predictions : sequence of mapping
         One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
         ``fold``, which is ``None`` where all folds were averaged.
@@ -95,6 +98,7 @@ class GroupReport:
     plan: Mapping[str, object]
     rows: Sequence[Mapping[str, str | float | None]]
     columns: Sequence[str]
+    comparison: Sequence[Mapping[str, str | float | None]] = ()
     predictions: Sequence[Mapping[str, object]] = ()
     skipped: Sequence[tuple[str, str, str]] = ()
     figures: Sequence[Figure] = ()

@@ -125,3 +125,17 @@ def test_people_whom_a_bundle_does_not_know_were_held_out_by_no_fold(tmp_path):
     assert 'id="folds"' not in page
     assert table_rows(page, "agreement")[2] == ["sub-01", "n/a", "0.300", "20.00", "0.800"]
     assert table_rows(page, "agreement")[-1][2:] == ["0.300 ± n/a", "20.00 ± n/a", "0.800 ± n/a"]
+
+
+def test_rivals_are_listed_with_their_uncertainty(tmp_path):
+    row = {"rival": "floor", "n": 8, "mae_model": 0.3, "mae_rival": 0.4, "difference": -0.1}
+    sure = {**row, "low": -0.15, "high": -0.05, "p": 0.0078125, "note": None}
+    unsure = {**row, "rival": "forest", "n": 1, "low": None, "high": None, "p": None, "note": "n too small: 1"}
+    page = write_group_report(report(comparison=[sure, unsure]), tmp_path / "group.html").read_text(
+        encoding="utf-8"
+    )
+    assert table_rows(page, "comparison")[1:] == [
+        ["floor", "8", "0.300", "0.400", "-0.100", "-0.150 … -0.050", "0.0078"],
+        ["forest", "1", "0.300", "0.400", "-0.100", "n/a … n/a", "n too small: 1"],
+    ]
+    assert "below 0, unet is better" in page
