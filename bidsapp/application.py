@@ -21,6 +21,7 @@ from bidsapp.status import VisitStatus
 from bidsapp.synthesis.bundle import file_sha256
 from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
+from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
 
 if TYPE_CHECKING:
@@ -120,7 +121,11 @@ def _predict(
     figure = names.figure(visit.visit, "synth", bundle.plan.target)
     inputs = _input_hashes(visit)
     sidecar = _existing(settings.output_dir, path, figure)
-    reused = sidecar.get("InputsSHA256") == inputs and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
+    reused = (
+        sidecar.get("InputsSHA256") == inputs
+        and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
+        and _measured_alike(sidecar, visit.pair)
+    )
     if not reused:
         volume = load_volume(visit.pair, bundle.plan.features)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
@@ -129,6 +134,8 @@ def _predict(
         result = measure(volume, image, bundle.plan)
         if result is not None:
             sidecar["Agreement"] = result.to_json()
+            if visit.pair.axial_range is not None:
+                sidecar["AxialRange"] = list(visit.pair.axial_range)
         sidecar["InputsSHA256"] = inputs
         _draw(volume, image, settings.output_dir / figure)
         values = bundle.target_scale.inverse(image)
@@ -142,6 +149,13 @@ def _input_hashes(visit: GatheredVisit) -> dict[str, str]:
     pair = visit.pair
     files = [*pair.sources, pair.mask, *(path for path in (pair.target, pair.target_mask) if path is not None)]
     return {path.name: file_sha256(path) for path in files}
+
+
+def _measured_alike(sidecar: dict[str, Any], pair: Pair) -> bool:
+    """Return whether an image was measured, if at all, by all of today's measures and within the same range."""
+    measured = sidecar.get("Agreement")
+    axial = None if pair.axial_range is None else list(pair.axial_range)
+    return measured is None or (set(measured) == set(MEASURED) and sidecar.get("AxialRange") == axial)
 
 
 def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:

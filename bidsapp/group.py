@@ -69,7 +69,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     gathered = _gathered(settings)
     everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
     images = named.images if named else training_images(settings, gathered.visits)
-    gathered = admit(gathered, images, settings.target)
+    gathered = _within(settings, admit(gathered, images, settings.target))
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
     fabric = _fabric(settings, grant)
@@ -119,6 +119,12 @@ def _gathered(settings: Settings) -> Gathered:
     return gathered
 
 
+def _within(settings: Settings, gathered: Gathered) -> Gathered:
+    """Return the visits with the range within which is learned and measured."""
+    visits = [replace(v, pair=replace(v.pair, axial_range=settings.axial)) for v in gathered.visits]
+    return replace(gathered, visits=tuple(visits))
+
+
 def _on_population_scale(
     settings: Settings, gathered: Gathered, named: Bundle | None
 ) -> tuple[Gathered, Population | None]:
@@ -156,7 +162,7 @@ def _trained(
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
-    from bidsapp.synthesis.folds import make_folds
+    from bidsapp.synthesis.folds import make_folds, read_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
 
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
@@ -168,7 +174,10 @@ def _trained(
     with stored_pairs(pairs, features_of(settings.network), settings.work / "group") as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
-        folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
+        if settings.splits is not None:
+            folds = read_folds(settings.splits, list(stored))
+        else:
+            folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
         plan, baseline = _plans(settings, len(folds), fabric)
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
@@ -192,10 +201,13 @@ def _trained(
 
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
+    from bidsapp.synthesis.bundle import file_sha256
+
     shaping = ("source", "target", "reference", "network", "baseline", "crossval", "max_minutes", "max_steps")
-    others = ("normalization", "seed", "sloppy", "device")
+    others = ("normalization", "seed", "sloppy", "device", "axial_range")
     values = {name: getattr(settings, name) for name in (*shaping, *others)}
-    return {**values, "version": __version__}
+    splits = settings.splits and file_sha256(settings.splits)
+    return {**values, "splits": splits, "version": __version__}
 
 
 def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan | None]:

@@ -105,7 +105,7 @@ def _report(
         ],
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
         figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
-        methods=_methods(bundle),
+        methods=_methods(bundle, settings.axial),
         sloppy=settings.sloppy,
     )
 
@@ -129,18 +129,19 @@ def _figure(prediction: Prediction) -> Figure:
     return Figure(visit, "Predicted beside acquired, and their absolute difference.", prediction.figure)
 
 
-def _methods(bundle: Bundle) -> str:
+def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     plan = bundle.plan
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     loss = {"l1": "absolute", "mse": "squared"}[plan.loss]
     limit = f"{plan.max_steps} steps" if plan.max_steps else f"{plan.minutes:.3g} minutes"
+    within = f", between {axial[0]:g} and {axial[1]:g} % of its height" if axial else ""
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
-        f"time, by the mean {loss} error inside the brain, with AdamW on a one-cycle schedule (peak learning rate "
-        f"{plan.learning_rate:g}) for {limit} in each of {bundle.folds} folds, precision {plan.precision}, seed "
-        f"{plan.seed}. Folds hold out whole participants. Predictions come from overlapping windows with Gaussian "
-        f"weights{averaged}. A participant of the training set was predicted by the network that never saw that "
-        "participant, any other by the mean of all."
+        f"time, by the mean {loss} error inside the brain{within}, with AdamW on a one-cycle schedule (peak "
+        f"learning rate {plan.learning_rate:g}) for {limit} in each of {bundle.folds} folds, precision "
+        f"{plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
+        f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "
+        "the network that never saw that participant, any other by the mean of all."
     )

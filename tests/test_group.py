@@ -9,11 +9,13 @@ import pytest
 from bidsapp import application, group, results
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import UsageError
-from bidsapp.records import Population, Scan, Visit
+from bidsapp.records import Pair, Population, Scan, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
+from bidsapp.synthesis import ensemble
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.manifest import Images
+from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 
@@ -129,3 +131,41 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
     assert f"doi:{doi}" in results._methods(bundle)
     assert "doi:" not in results._methods(read_bundle(with_bundle().model))
+
+
+def test_the_axial_range_reaches_pairs_and_asks_for_new_training(settings, with_bundle, predicted, monkeypatch):
+    given = []
+    bundle = read_bundle(with_bundle().model)
+    monkeypatch.setattr(group, "_trained", lambda settings, pairs, *rest: given.extend(pairs) or bundle)
+    narrow = replace(settings, axial_range="20,80")
+    group.run(narrow, GRANT)
+    assert {pair.axial_range for pair in given} == {(20.0, 80.0)}
+    assert group._request(narrow) != group._request(settings)
+    assert "between 20 and 80 % of its height" in results._methods(bundle, narrow.axial)
+
+
+def test_folds_of_a_table_are_used_and_are_part_of_what_a_training_depends_on(settings, monkeypatch):
+    table = settings.work / "folds.tsv"
+    table.parent.mkdir()
+    table.write_text("participant\tfold\nsub-01\t1\nsub-02\t0\n")
+    given = []
+    monkeypatch.setattr(ensemble, "train_bundle", lambda *arguments, **_: given.extend(arguments[3]))
+    monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    settings = replace(settings, splits=table, max_steps=1)
+    first = group._request(settings)
+    group.run(settings, GRANT)
+    assert [(fold.number, set(fold.held_out)) for fold in given] == [(0, {"sub-02"}), (1, {"sub-01"})]
+    table.write_text("participant\tfold\nsub-01\t0\nsub-02\t1\n")
+    assert group._request(settings) != first
+
+
+def test_an_image_is_measured_again_within_another_range_or_by_new_measures(settings):
+    measured = {"Agreement": dict.fromkeys(MEASURED, 1.0)}
+    pair = Pair("sub-01", "sub-01", (), settings.work)
+    narrow = replace(pair, axial_range=(20.0, 80.0))
+    assert application._measured_alike({}, pair)
+    assert application._measured_alike(measured, pair)
+    assert not application._measured_alike(measured, narrow)
+    assert application._measured_alike({**measured, "AxialRange": [20.0, 80.0]}, narrow)
+    assert not application._measured_alike({"Agreement": {"mae": 1.0}}, pair)

@@ -74,6 +74,7 @@ def check(settings: Settings) -> None:
     _check_preprocessing(settings)
     _check_derivatives(settings)
     _check_spaces(settings)
+    _check_learning(settings)
     _check_model(settings)
     _check_folders(settings)
 
@@ -140,6 +141,19 @@ def _check_spaces(settings: Settings) -> None:
 
         for space in spaces:
             check_template(space.name, space.spacing_mm)
+
+
+def _check_learning(settings: Settings) -> None:
+    try:
+        _ = settings.axial
+    except ValueError as error:
+        raise UsageError(f"--axial-range: {error}", "write two percentages, such as 20,80") from error
+    if settings.splits is None:
+        return
+    if settings.model is not None:
+        raise UsageError("--model trains nothing, --splits says on whom to train", "give one of them")
+    if not settings.splits.is_file():
+        raise NoInputError(f"{settings.splits}: no such file", "give the splits.tsv of a bundle in models/")
 
 
 def _is_edge(word: str) -> bool:
