@@ -14,7 +14,7 @@ from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.plan import plan_to_json
-from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, write_tables
+from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,8 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     comparison = comparison_rows(rows, models, bundle.plan.seed)
     write_tables(out, rows, comparison)
     report = _report(settings, gathered, bundle, predictions, rows, models)
-    write_group_report(replace(report, comparison=comparison), out / "group.html")
+    means = summary(rows, models, bundle.plan.seed)
+    write_group_report(replace(report, comparison=comparison, summary=means), out / "group.html")
     if rows:
         print_table(
             "Mean absolute error in the brain, normalized units", ["visit", *models], _by_visit(rows, models)

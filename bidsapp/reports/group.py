@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
+from bidsapp.reports.measures import participant_tables, summary_table
 from bidsapp.reports.pages import MISSING, show, write_page
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def write_group_report(report: GroupReport, path: Path) -> Path:
         summary=_summary(report),
         table=_table(report, path.parent),
         comparison=[_rival(row) for row in report.comparison],
+        measures=summary_table(report),
+        participants=participant_tables(report),
         predictions=[_prediction(item, path.parent) for item in report.predictions],
         plan=[(name.replace("_", " "), show(value)) for name, value in report.plan.items()],
     )
