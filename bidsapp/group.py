@@ -13,6 +13,7 @@ from bidsapp.admission import admit, check_asked, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
+from bidsapp.bids.participants import column_of
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.results import record
@@ -166,7 +167,8 @@ def _trained(
     from bidsapp.synthesis.plan import features_of, plan_to_json
 
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
-    key = training_key(pairs, _request(settings))
+    strata = column_of(settings.output_dir, settings.stratify) if settings.stratify else None
+    key = training_key(pairs, {**_request(settings), "strata": strata})
     known = find_bundle(path, key)
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
@@ -177,7 +179,7 @@ def _trained(
         if settings.splits is not None:
             folds = read_folds(settings.splits, list(stored))
         else:
-            folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
+            folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
         plan, baseline = _plans(settings, len(folds), fabric)
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)

@@ -90,6 +90,8 @@ class Settings:
         Leave one participant out, with ``max_minutes`` for each fold and network.
     splits : Path or None
         A table of participants and folds, to be used again instead of drawing folds.
+    stratify : str or None
+        A column of ``participants.tsv`` that folds are balanced by.
     axial_range : str or None
         ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
@@ -140,6 +142,7 @@ class Settings:
     baseline: bool = True
     crossval: bool = False
     splits: Path | None = None
+    stratify: str | None = None
     axial_range: str | None = None
     model: Path | None = None
     max_minutes: float = 60.0

@@ -12,7 +12,7 @@ from bidsapp.errors import UsageError
 from bidsapp.records import Pair, Population, Scan, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
-from bidsapp.synthesis import ensemble
+from bidsapp.synthesis import ensemble, folds
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.metrics import MEASURED
@@ -169,3 +169,16 @@ def test_an_image_is_measured_again_within_another_range_or_by_new_measures(sett
     assert not application._measured_alike(measured, narrow)
     assert application._measured_alike({**measured, "AxialRange": [20.0, 80.0]}, narrow)
     assert not application._measured_alike({"Agreement": {"mae": 1.0}}, pair)
+
+
+def test_folds_are_drawn_by_the_column_of_the_derivatives(settings, monkeypatch):
+    monkeypatch.setattr(ensemble, "train_bundle", lambda *_, **__: None)
+    monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    given, keys = [], []
+    monkeypatch.setattr(folds, "make_folds", lambda *_, **options: given.append(options["strata"]) or ())
+    monkeypatch.setattr(ensemble, "training_key", lambda pairs, request: keys.append(request["strata"]) or "k")
+    (settings.output_dir / "participants.tsv").write_text("participant_id\tage\nsub-01\t30\nsub-02\t40\n")
+    monkeypatch.setattr(group, "_plans", lambda *_: (PLAN, None))
+    group.run(replace(settings, stratify="age"), GRANT)
+    assert given == keys == [{"sub-01": "30", "sub-02": "40"}]

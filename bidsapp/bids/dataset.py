@@ -138,12 +138,6 @@ def update_descriptions(out: Path, settings: Settings) -> None:
     write_tsv(rows, path, ["desc_id", "description"])
 
 
-def update_participants(out: Path) -> None:
-    """Write ``participants.tsv``, a row for every ``sub-`` folder that is there."""
-    rows = [{"participant_id": folder.name} for folder in sorted(out.glob("sub-*")) if folder.is_dir()]
-    write_tsv(rows, out / "participants.tsv", ["participant_id"])
-
-
 def _description(settings: Settings) -> dict[str, Any]:
     """Return the description that is there, or a new one, with the links of this run."""
     path = settings.output_dir / "dataset_description.json"

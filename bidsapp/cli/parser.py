@@ -213,6 +213,11 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
         help="folds to use again: splits.tsv of a bundle, or any table with the columns participant and fold",
     )
     group.add_argument(
+        "--stratify",
+        metavar="COLUMN",
+        help="of participants.tsv: folds are alike in it; give it at both levels, the first carries it along",
+    )
+    group.add_argument(
         "--axial-range",
         metavar="LOW,HIGH",
         help="learn and measure only between these percentages of the brain's height, such as 20,80",

@@ -12,7 +12,7 @@ import numpy as np
 from bidsapp.errors import DataError, NoInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bidsapp.records import Pair
@@ -31,7 +31,9 @@ class Fold:
     held_out: frozenset[str]
 
 
-def make_folds(pairs: Sequence[Pair], *, leave_one_out: bool, seed: int) -> tuple[Fold, ...]:
+def make_folds(
+    pairs: Sequence[Pair], *, leave_one_out: bool, seed: int, strata: Mapping[str, str] | None = None
+) -> tuple[Fold, ...]:
     """Split the participants that have the target into folds.
 
     Parameters
@@ -42,6 +44,9 @@ def make_folds(pairs: Sequence[Pair], *, leave_one_out: bool, seed: int) -> tupl
         As many folds as participants; otherwise at most five.
     seed : int
         Seed of the shuffle.
+    strata : mapping of str to str, or None
+        Participant → value in which the folds shall be alike. Of more numbers than folds, what counts is the rank:
+        each fold gets small and large ones.
 
     Returns
     -------
@@ -61,7 +66,12 @@ def make_folds(pairs: Sequence[Pair], *, leave_one_out: bool, seed: int) -> tupl
         )
     count = len(participants) if leave_one_out else min(FOLDS, len(participants))
     shuffled = np.random.default_rng(seed).permutation(participants)
-    parts = [frozenset(map(str, part)) for part in np.array_split(shuffled, count)]
+    if strata is None:
+        parts = [frozenset(map(str, part)) for part in np.array_split(shuffled, count)]
+    else:
+        # Equal values stand together, in the shuffled order, and are dealt out like cards.
+        dealt = sorted(map(str, shuffled), key=lambda participant: _order(strata.get(participant, "n/a")))
+        parts = [frozenset(dealt[number::count]) for number in range(count)]
     return tuple(Fold(number, held_out) for number, held_out in enumerate(parts))
 
 
@@ -107,6 +117,15 @@ def read_folds(path: Path, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
         Fold(new, frozenset(participant for participant in participants if fold_of[participant] == number))
         for new, number in enumerate(numbers)
     )
+
+
+def _order(value: str) -> tuple[bool, float, str]:
+    """Sort numbers by size, and other values, among them ``n/a``, behind them by name."""
+    try:
+        number = float(value)
+    except ValueError:
+        return True, 0.0, value
+    return (False, number, "") if np.isfinite(number) else (True, 0.0, value)
 
 
 def _learned_from(pairs: Sequence[Pair]) -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bidsapp.bids import sink
-from bidsapp.bids.dataset import open_derivatives, update_participants
+from bidsapp.bids.dataset import open_derivatives
 from bidsapp.bids.gather import gather
+from bidsapp.bids.participants import update_participants
 from bidsapp.errors import CannotCreateError, NothingSelectedError, UsageError
 from bidsapp.records import Scan, Visit
 

@@ -249,3 +249,13 @@ def test_folds_to_use_again_and_the_range_to_learn_from(tmp_path):
 def test_ranges_that_are_none(word):
     with pytest.raises(UsageError, match="--axial-range"):
         settings_from([*PLACES, f"--axial-range={word}"])
+
+
+def test_a_column_to_stratify_by_is_looked_up_before_anything_starts(tmp_path):
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t30\tF\n")
+    words = [str(tmp_path), "/out", "participant", "group", "--stratify"]
+    assert settings_from([*words, "sex"]).stratify == "sex"
+    with pytest.raises(UsageError, match="no column group; there is age, sex"):
+        settings_from([*words, "group"])
+    with pytest.raises(UsageError, match="leave none to draw"):
+        settings_from([*words, "sex", "--crossval"])

@@ -67,3 +67,37 @@ def test_tables_that_are_none(pairs, table, lines, said):
 def test_a_file_that_is_not_there(pairs, tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_folds(tmp_path / "none.tsv", [dataclasses.replace(pair) for pair in pairs])
+
+
+def people(pairs, number):
+    return [dataclasses.replace(pairs[0], participant=f"sub-{n:02d}") for n in range(number)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_are_alike_in_a_group(pairs, seed):
+    many = people(pairs, 15)
+    strata = {pair.participant: "patient" if n < 5 else "control" for n, pair in enumerate(many)}
+    folds = make_folds(many, leave_one_out=False, seed=seed, strata=strata)
+    patients = [sum(strata[participant] == "patient" for participant in fold.held_out) for fold in folds]
+    assert patients == [1] * 5
+    assert [len(fold.held_out) for fold in folds] == [3] * 5
+    assert sorted(p for fold in folds for p in fold.held_out) == sorted(strata)
+
+
+def test_folds_are_alike_in_a_number_and_differ_by_seed(pairs):
+    many = people(pairs, 20)
+    ages = {pair.participant: str(2 * n) for n, pair in enumerate(many)}
+    drawn = [make_folds(many, leave_one_out=False, seed=seed, strata=ages) for seed in (0, 0)]
+    assert drawn[0] == drawn[1]
+    means = [sum(float(ages[p]) for p in fold.held_out) / len(fold.held_out) for fold in drawn[0]]
+    assert max(means) - min(means) <= 8  # of ages from 0 to 38
+    groups = {pair.participant: "one" for pair in many}
+    assert make_folds(many, leave_one_out=False, seed=0, strata=groups) != make_folds(
+        many, leave_one_out=False, seed=1, strata=groups
+    )
+
+
+def test_those_of_unknown_value_are_dealt_out_too(pairs):
+    many = people(pairs, 10)
+    folds = make_folds(many, leave_one_out=False, seed=0, strata={"sub-00": "9", "sub-01": "nan"})
+    assert [len(fold.held_out) for fold in folds] == [2] * 5
