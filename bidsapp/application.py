@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -19,8 +19,9 @@ from bidsapp.errors import AppError
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
 from bidsapp.synthesis.bundle import file_sha256
-from bidsapp.synthesis.crossfit import measure
+from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
+from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Prediction:
     figure: str
     fold: int | None
     reused: bool
-    agreement: dict[str, float] | None
+    agreement: dict[str, float | None] | None
 
 
 def apply_bundle(
@@ -120,15 +121,21 @@ def _predict(
     figure = names.figure(visit.visit, "synth", bundle.plan.target)
     inputs = _input_hashes(visit)
     sidecar = _existing(settings.output_dir, path, figure)
-    reused = sidecar.get("InputsSHA256") == inputs and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
+    reused = (
+        sidecar.get("InputsSHA256") == inputs
+        and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
+        and _measured_alike(sidecar, visit.pair)
+    )
     if not reused:
         volume = load_volume(visit.pair, bundle.plan.features)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
         image = predict(networks, volume, bundle.plan, fabric)
         sidecar = _sidecar(settings, visit, bundle, fold)
-        result = measure(volume, image)
+        result = measure(volume, image, bundle.plan)
         if result is not None:
-            sidecar["Agreement"] = asdict(result)
+            sidecar["Agreement"] = result.to_json()
+            if visit.pair.axial_range is not None:
+                sidecar["AxialRange"] = list(visit.pair.axial_range)
         sidecar["InputsSHA256"] = inputs
         _draw(volume, image, settings.output_dir / figure)
         values = bundle.target_scale.inverse(image)
@@ -142,6 +149,13 @@ def _input_hashes(visit: GatheredVisit) -> dict[str, str]:
     pair = visit.pair
     files = [*pair.sources, pair.mask, *(path for path in (pair.target, pair.target_mask) if path is not None)]
     return {path.name: file_sha256(path) for path in files}
+
+
+def _measured_alike(sidecar: dict[str, Any], pair: Pair) -> bool:
+    """Return whether an image was measured, if at all, by all of today's measures and within the same range."""
+    measured = sidecar.get("Agreement")
+    axial = None if pair.axial_range is None else list(pair.axial_range)
+    return measured is None or (set(measured) == set(MEASURED) and sidecar.get("AxialRange") == axial)
 
 
 def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from bidsapp.admission import admit, check_asked, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
+from bidsapp.bids.participants import column_of
 from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError, UsageError
@@ -73,7 +74,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     gathered = _gathered(settings)
     everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
     images = named.images if named else training_images(settings, gathered.visits)
-    gathered = admit(gathered, images, settings.target)
+    gathered = _within(settings, admit(gathered, images, settings.target))
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
     fabric = _fabric(settings, grant)
@@ -123,6 +124,12 @@ def _gathered(settings: Settings) -> Gathered:
     return gathered
 
 
+def _within(settings: Settings, gathered: Gathered) -> Gathered:
+    """Return the visits with the range within which is learned and measured."""
+    visits = [replace(v, pair=replace(v.pair, axial_range=settings.axial)) for v in gathered.visits]
+    return replace(gathered, visits=tuple(visits))
+
+
 def _on_population_scale(
     settings: Settings, gathered: Gathered, named: Bundle | None
 ) -> tuple[Gathered, Population | None]:
@@ -161,11 +168,12 @@ def _trained(
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.checkpoint import kept_plans
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
-    from bidsapp.synthesis.folds import make_folds
+    from bidsapp.synthesis.folds import make_folds, read_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
 
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
-    key = training_key(pairs, _request(settings))
+    strata = column_of(settings.output_dir, settings.stratify) if settings.stratify else None
+    key = training_key(pairs, {**_request(settings), "strata": strata})
     known = find_bundle(path, key)
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
@@ -173,7 +181,10 @@ def _trained(
     with stored_pairs(pairs, features_of(settings.network), settings.work / "group") as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
-        folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed)
+        if settings.splits is not None:
+            folds = read_folds(settings.splits, list(stored))
+        else:
+            folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
         # The precision is the computer's: another one that shares the work folder starts anew.
         checkpoints = settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
         plan, baseline = kept_plans(checkpoints, partial(_tested, settings, stored, folds, fabric, checkpoints))
@@ -200,11 +211,14 @@ def _trained(
 
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
-    data = ("source", "target", "reference", "normalization", "crossval")
+    from bidsapp.synthesis.bundle import file_sha256
+
+    data = ("source", "target", "reference", "normalization", "crossval", "axial_range")
     training = ("network", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
     length = ("max_minutes", "max_steps", "epochs")
     values = {name: getattr(settings, name) for name in (*data, *training, *length)}
-    return {**values, "version": __version__}
+    splits = settings.splits and file_sha256(settings.splits)
+    return {**values, "splits": splits, "version": __version__}
 
 
 def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan | None]:

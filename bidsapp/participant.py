@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.dataset import update_participants
+from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import read_record
@@ -63,7 +63,7 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
     workflow = init_run_wf(settings, selection.visits)
     outcome = execute(workflow, grant, log_dir, stop_on_first_crash=settings.stop_on_first_crash)
     statuses = tuple(_record(settings, visit, outcome) for visit in selection.visits)
-    update_participants(settings.output_dir)
+    update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
     return statuses
 
 

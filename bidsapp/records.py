@@ -307,6 +307,8 @@ class Pair:
         Scale of the acquired target.
     fingerprint : str
         SHA-256 of the voxels of the acquired first source: the identity of a visit across datasets.
+    axial_range : (float, float) or None
+        Percent of the brain's extent from below to above, between which is learned and measured; ``None``: all.
     """
 
     visit: str
@@ -317,3 +319,4 @@ class Pair:
     target_mask: Path | None = None
     target_scale: Scale | None = None
     fingerprint: str = ""
+    axial_range: tuple[float, float] | None = None

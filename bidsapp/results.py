@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.sink import write_tsv
 from bidsapp.console import print_table
 from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
-from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
+from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.rates import RATES_FILE
+from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
 
-METRICS = ("mae", "psnr", "ssim")
 COHORT_SCALES = {
     "nyul": "Intensities were brought to the landmarks of the cohort (Nyúl and Udupa 1999, "
     "doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M; Nyúl et al. 2000, "
@@ -41,7 +40,7 @@ COHORT_SCALES = {
 
 
 def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: Sequence[Prediction]) -> None:
-    """Write ``group_metrics.tsv`` and ``group.html``, and print the table.
+    """Write the tables and ``group.html``, and print what matters most of them.
 
     Parameters
     ----------
@@ -56,13 +55,20 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     """
     rows = metrics_rows(bundle, predictions)
     out = settings.output_dir
-    write_tsv(rows, out / "group_metrics.tsv", ["visit", "fold", "model", "steps", *METRICS, "data_range"])
     models = tuple(dict.fromkeys(str(row["model"]) for row in rows))
-    write_group_report(_report(settings, gathered, bundle, predictions, rows, models), out / "group.html")
-    columns = ["visit", *(f"{metric} {model}" for metric in METRICS for model in models)]
-    title = "Agreement with the acquired image, in the brain, normalized units; PSNR in dB"
+    comparison = comparison_rows(rows, models, bundle.plan.seed)
+    write_tables(out, rows, comparison)
+    report = _report(settings, gathered, bundle, predictions, rows, models)
+    means = summary(rows, models, bundle.plan.seed)
+    write_group_report(replace(report, comparison=comparison, summary=means), out / "group.html")
     if rows:
-        print_table(title, columns, _wide(rows, models))
+        print_table(
+            "Mean absolute error in the brain, normalized units", ["visit", *models], _by_visit(rows, models)
+        )
+    if comparison:
+        title = f"Mean absolute error of {models[0]} minus that of others, over participants; 95 % interval"
+        columns = ["rival", "n", "mae_model", "mae_rival", "difference", "low", "high", "p", "note"]
+        print_table(title, columns, comparison)
     print_table(
         "Reports",
         ["file"],
@@ -70,61 +76,16 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     )
 
 
-def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
-    """Return one row for each visit and model: the network's first, then the baselines' on the same visit.
-
-    Baselines were measured when the bundle was trained; a visit it did not know has none.
-    """
-    baselines = _read_tsv(bundle.path / METRICS_FILE)
-    steps = _steps(bundle)
-    known = {split.visit: split.fingerprint for split in bundle.splits}
-    rows: list[dict[str, Any]] = []
-    for prediction in predictions:
-        if prediction.agreement is None:
-            continue
-        visit = prediction.visit.pair.visit
-        trained = steps.get(prediction.fold) if prediction.fold is not None else None
-        mine = {"visit": visit, "fold": prediction.fold, "model": bundle.plan.network, "steps": trained}
-        rows.append({**mine, **prediction.agreement})
-        if known.get(visit) == prediction.visit.pair.fingerprint:
-            rows += [_baseline_row(row) for row in baselines if row["visit"] == visit]
-    return rows
-
-
-def _baseline_row(row: dict[str, str]) -> dict[str, Any]:
-    return {
-        "visit": row["visit"],
-        "fold": int(row["fold"]),
-        "model": row["network"],
-        "steps": int(row["steps"]) or None,
-        **{name: float(row[name]) for name in (*METRICS, "data_range")},
-    }
-
-
-def _wide(rows: Sequence[dict[str, Any]], models: Sequence[str]) -> list[dict[str, object]]:
-    """Return one row for each visit, and their mean."""
-    visits = dict.fromkeys(str(row["visit"]) for row in rows)
-    by_key = {(row["visit"], row["model"]): row for row in rows}
-    wide: list[dict[str, object]] = [
-        {
-            "visit": visit,
-            **{f"{m} {model}": by_key.get((visit, model), {}).get(m) for m in METRICS for model in models},
-        }
-        for visit in visits
-    ]
+def _by_visit(rows: Sequence[dict[str, Any]], models: Sequence[str]) -> list[dict[str, object]]:
+    """Return one row for each visit with the error of each model, and their mean."""
+    errors: dict[str, dict[str, object]] = {}
+    for row in rows:
+        errors.setdefault(str(row["visit"]), {"visit": row["visit"]})[str(row["model"])] = row["mae"]
     mean: dict[str, object] = {"visit": "mean"}
-    for column in (f"{m} {model}" for m in METRICS for model in models):
-        values = [value for row in wide if isinstance(value := row[column], float)]
-        mean[column] = fmean(values) if values else None
-    return [*wide, mean]
-
-
-def _steps(bundle: Bundle) -> dict[int, int]:
-    """Return the number of steps that the training of each fold reached."""
-    steps: dict[int, int] = {}
-    for row in _read_tsv(bundle.path / HISTORY_FILE):
-        steps[int(row["fold"])] = int(row["step"])
-    return steps
+    for model in models:
+        values = [value for row in errors.values() if isinstance(value := row.get(model), float)]
+        mean[model] = fmean(values) if values else None
+    return [*errors.values(), mean]
 
 
 def _report(
@@ -147,14 +108,14 @@ def _report(
         ],
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
         figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
-        methods=_methods(bundle),
+        methods=_methods(bundle, settings.axial),
         sloppy=settings.sloppy,
     )
 
 
 def _training_curves(bundle: Bundle, out: Path) -> Figure:
     history: dict[str, list[dict[str, float]]] = {}
-    for row in _read_tsv(bundle.path / HISTORY_FILE):
+    for row in read_tsv(bundle.path / HISTORY_FILE):
         step = {"step": float(row["step"]), "loss": float(row["loss"])}
         history.setdefault(f"fold {row['fold']}", []).append(step)
     path = f"models/{bundle.name}-training.svg"
@@ -171,7 +132,7 @@ def _figure(prediction: Prediction) -> Figure:
     return Figure(visit, "Predicted beside acquired, and their absolute difference.", prediction.figure)
 
 
-def _methods(bundle: Bundle) -> str:
+def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     plan = bundle.plan
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
@@ -179,20 +140,14 @@ def _methods(bundle: Bundle) -> str:
     length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": plan.minutes}
     limit = next(f"{value:.6g} {unit}" for unit, value in length.items() if value)
     tested = ", found by a range test" if (bundle.path / RATES_FILE).is_file() else ""
+    within = f", between {axial[0]:g} and {axial[1]:g} % of its height" if axial else ""
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
-        f"time, by {PHRASES[plan.loss]}, with AdamW on a one-cycle schedule (peak learning rate "
+        f"time, by {PHRASES[plan.loss]}{within}, with AdamW on a one-cycle schedule (peak learning rate "
         f"{plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, precision "
         f"{plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
         f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "
         "the network that never saw that participant, any other by the mean of all."
     )
-
-
-def _read_tsv(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))

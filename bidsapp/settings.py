@@ -99,6 +99,12 @@ class Settings:
         Also train the article's network on the same folds and minutes, for the tables to compare with.
     crossval : bool
         Leave one participant out, with ``max_minutes`` for each fold and network.
+    splits : Path or None
+        A table of participants and folds, to be used again instead of drawing folds.
+    stratify : str or None
+        A column of ``participants.tsv`` that folds are balanced by.
+    axial_range : str or None
+        ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
         A bundle to apply; nothing is trained.
     max_minutes : float
@@ -152,6 +158,9 @@ class Settings:
     lr: str | None = None
     baseline: bool = True
     crossval: bool = False
+    splits: Path | None = None
+    stratify: str | None = None
+    axial_range: str | None = None
     model: Path | None = None
     max_minutes: float = 60.0
     max_steps: int | None = None
@@ -173,6 +182,16 @@ class Settings:
         """Standard spaces to write images in."""
         words = dict.fromkeys(word for word in self.output_spaces if word != self.reference)
         return tuple(Space.parse(word) for word in words)
+
+    @property
+    def axial(self) -> tuple[float, float] | None:
+        """The axial range as numbers; `ValueError` where it is none."""
+        if self.axial_range is None:
+            return None
+        low, high = map(float, self.axial_range.split(","))
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"{self.axial_range!r} does not rise from 0 to 100")
+        return low, high
 
     @property
     def work(self) -> Path:

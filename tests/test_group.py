@@ -15,11 +15,12 @@ from bidsapp.errors import UsageError
 from bidsapp.records import Pair, Population, Scan, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import LOSSES, Settings
-from bidsapp.synthesis import rates
+from bidsapp.synthesis import ensemble, folds, rates
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.folds import Fold
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.manifest import Images
+from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 from bidsapp.synthesis.training import make_fabric
@@ -227,3 +228,54 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path):
     for a, b in zip(*weights, strict=True):
         assert a.read_bytes() == b.read_bytes()
     assert not list(killed.glob("work/checkpoints/*"))
+
+
+def test_the_axial_range_reaches_pairs_and_asks_for_new_training(settings, with_bundle, predicted, monkeypatch):
+    given = []
+    bundle = read_bundle(with_bundle().model)
+    monkeypatch.setattr(group, "_trained", lambda settings, pairs, *rest: given.extend(pairs) or bundle)
+    narrow = replace(settings, axial_range="20,80")
+    group.run(narrow, GRANT)
+    assert {pair.axial_range for pair in given} == {(20.0, 80.0)}
+    assert group._request(narrow) != group._request(settings)
+    assert "between 20 and 80 % of its height" in results._methods(bundle, narrow.axial)
+
+
+def test_folds_of_a_table_are_used_and_are_part_of_what_a_training_depends_on(settings, monkeypatch):
+    table = settings.work / "folds.tsv"
+    table.parent.mkdir()
+    table.write_text("participant\tfold\nsub-01\t1\nsub-02\t0\n")
+    given = []
+    monkeypatch.setattr(ensemble, "train_bundle", lambda *arguments, **_: given.extend(arguments[3]))
+    monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    settings = replace(settings, splits=table, max_steps=1)
+    first = group._request(settings)
+    group.run(settings, GRANT)
+    assert [(fold.number, set(fold.held_out)) for fold in given] == [(0, {"sub-02"}), (1, {"sub-01"})]
+    table.write_text("participant\tfold\nsub-01\t0\nsub-02\t1\n")
+    assert group._request(settings) != first
+
+
+def test_an_image_is_measured_again_within_another_range_or_by_new_measures(settings):
+    measured = {"Agreement": dict.fromkeys(MEASURED, 1.0)}
+    pair = Pair("sub-01", "sub-01", (), settings.work)
+    narrow = replace(pair, axial_range=(20.0, 80.0))
+    assert application._measured_alike({}, pair)
+    assert application._measured_alike(measured, pair)
+    assert not application._measured_alike(measured, narrow)
+    assert application._measured_alike({**measured, "AxialRange": [20.0, 80.0]}, narrow)
+    assert not application._measured_alike({"Agreement": {"mae": 1.0}}, pair)
+
+
+def test_folds_are_drawn_by_the_column_of_the_derivatives(settings, monkeypatch):
+    monkeypatch.setattr(ensemble, "train_bundle", lambda *_, **__: None)
+    monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    given, keys = [], []
+    monkeypatch.setattr(folds, "make_folds", lambda *_, **options: given.append(options["strata"]) or ())
+    monkeypatch.setattr(ensemble, "training_key", lambda pairs, request: keys.append(request["strata"]) or "k")
+    (settings.output_dir / "participants.tsv").write_text("participant_id\tage\nsub-01\t30\nsub-02\t40\n")
+    monkeypatch.setattr(group, "_plans", lambda *_: (PLAN, None))
+    group.run(replace(settings, stratify="age"), GRANT)
+    assert given == keys == [{"sub-01": "30", "sub-02": "40"}]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
 
 CODE_URL = "https://github.com/synthprep/synthprep"
-IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", "*_ct.*")
+IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", "group_comparison.*", "*_ct.*")
 
 README = """# SynthPrep derivatives
 
@@ -136,12 +136,6 @@ def update_descriptions(out: Path, settings: Settings) -> None:
                 row for row in csv.DictReader(file, delimiter="\t") if row.get("desc_id") not in {None, *known}
             ]
     write_tsv(rows, path, ["desc_id", "description"])
-
-
-def update_participants(out: Path) -> None:
-    """Write ``participants.tsv``, a row for every ``sub-`` folder that is there."""
-    rows = [{"participant_id": folder.name} for folder in sorted(out.glob("sub-*")) if folder.is_dir()]
-    write_tsv(rows, out / "participants.tsv", ["participant_id"])
 
 
 def _description(settings: Settings) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bidsapp.admission import check_asked
+from bidsapp.bids.participants import column_of
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -83,6 +84,7 @@ def check(settings: Settings) -> None:
     _check_preprocessing(settings)
     _check_derivatives(settings)
     _check_spaces(settings)
+    _check_learning(settings)
     _check_model(settings)
     _check_folders(settings)
 
@@ -160,6 +162,24 @@ def _check_spaces(settings: Settings) -> None:
 
         for space in spaces:
             check_template(space.name, space.spacing_mm)
+
+
+def _check_learning(settings: Settings) -> None:
+    try:
+        _ = settings.axial
+    except ValueError as error:
+        raise UsageError(f"--axial-range: {error}", "write two percentages, such as 20,80") from error
+    if settings.stratify is not None:
+        if "participant" in settings.levels:
+            column_of(settings.bids_dir, settings.stratify)
+        if settings.crossval or settings.splits or settings.model:
+            raise UsageError("--stratify draws folds, other options leave none to draw", "leave out one of them")
+    if settings.splits is None:
+        return
+    if settings.model is not None:
+        raise UsageError("--model trains nothing, --splits says on whom to train", "give one of them")
+    if not settings.splits.is_file():
+        raise NoInputError(f"{settings.splits}: no such file", "give the splits.tsv of a bundle in models/")
 
 
 def _is_within(word: str, low: float, high: float) -> bool:

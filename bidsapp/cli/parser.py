@@ -228,6 +228,22 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )
     group.add_argument("--crossval", action="store_true", help="leave one participant out, to measure")
+    group.add_argument(
+        "--splits",
+        type=Path,
+        metavar="TSV",
+        help="folds to use again: splits.tsv of a bundle, or any table with the columns participant and fold",
+    )
+    group.add_argument(
+        "--stratify",
+        metavar="COLUMN",
+        help="of participants.tsv: folds are alike in it; give it at both levels, the first carries it along",
+    )
+    group.add_argument(
+        "--axial-range",
+        metavar="LOW,HIGH",
+        help="learn and measure only between these percentages of the brain's height, such as 20,80",
+    )
     group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
     group.add_argument(
         "--max-minutes",

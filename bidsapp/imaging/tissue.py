@@ -40,6 +40,29 @@ def tissue_classes(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> nib.Nifti1I
     values = data[inside]
     if values.size == 0:
         raise DataError("the brain mask is empty on the common grid", "look at the registration")
+    classes = np.zeros(data.shape, np.uint8)
+    classes[inside] = intensity_classes(values)
+    return like(classes, image)
+
+
+def intensity_classes(values: np.ndarray) -> np.ndarray:
+    """Sort intensities of a brain into three classes; in a T1w these are the tissues.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N,)
+        Intensities of the voxels in the mask, at least one.
+
+    Returns
+    -------
+    ndarray, shape (N,), uint8
+        1, the darkest, to 3.
+
+    Raises
+    ------
+    DataError
+        There is hardly more than one intensity.
+    """
     low, high = np.percentile(values, (0.1, 99.9))
     if high <= low:
         raise DataError("the brain has one intensity", "look at the image")
@@ -47,9 +70,7 @@ def tissue_classes(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> nib.Nifti1I
     centres = (edges[1:] + edges[:-1]) / 2
     means = np.sort(_fuzzy_means(centres, counts.astype(float), np.percentile(values, (10, 45, 80))))
     borders = (means[1:] + means[:-1]) / 2
-    classes = np.zeros(data.shape, np.uint8)
-    classes[inside] = np.digitize(values, borders) + 1
-    return like(classes, image)
+    return np.asarray(np.digitize(values, borders) + 1, np.uint8)
 
 
 def _fuzzy_means(values: np.ndarray, weights: np.ndarray, means: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
+from bidsapp.reports.measures import participant_tables, summary_table
 from bidsapp.reports.pages import MISSING, show, write_page
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def write_group_report(report: GroupReport, path: Path) -> Path:
         title=_title(report),
         summary=_summary(report),
         table=_table(report, path.parent),
+        comparison=[_rival(row) for row in report.comparison],
+        measures=summary_table(report),
+        participants=participant_tables(report),
         predictions=[_prediction(item, path.parent) for item in report.predictions],
         plan=[(name.replace("_", " "), show(value)) for name, value in report.plan.items()],
     )
@@ -77,6 +81,14 @@ def _comparison(report: GroupReport) -> list[str]:
             change = 100 * (mean(means[ours]) / mean(means[other]) - 1)
             sentence += f", {abs(change):.0f} % {'below' if change < 0 else 'above'} {other}"
     return [f"{sentence}."]
+
+
+def _rival(row: Mapping[str, str | float | None]) -> dict[str, str]:
+    """Write one comparison: errors to three decimals, and p, or why there is none."""
+    shown = {name: show(row.get(name), 3) for name in ("mae_model", "mae_rival", "difference", "low", "high")}
+    p = row.get("p")
+    said = f"{p:.2g}" if isinstance(p, float) else show(row.get("note"))
+    return {"rival": show(row.get("rival")), "n": show(row.get("n")), "p": said, **shown}
 
 
 def _table(report: GroupReport, folder: Path) -> dict[str, object]:

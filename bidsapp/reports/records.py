@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from bidsapp.synthesis.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,15 @@ class GroupReport:
     plan : mapping
         What was trained: name and value, as in the bundle's plan.
     rows : sequence of mapping
-        One for each visit and model, keys ``visit``, ``fold``, ``model``, ``mae``, ``psnr``, ``ssim`` and, where
-        known, ``steps``. The fold is the one that held the visit's participant out.
+        One for each visit and model, keys ``visit``, ``participant``, ``fold``, ``model``, ``mae`` and further
+        measures and, where known, ``steps``. The fold is the one that held the visit's participant out.
     columns : sequence of str
         Models in the order of the table; the first is the one whose images were written.
+    comparison : sequence of mapping
+        One for each rival of the first model, keys ``rival``, ``n`` (participants), ``mae_model``, ``mae_rival``,
+        ``difference`` with ``low`` and ``high``, ``p`` and ``note``.
+    summary : mapping
+        Measure → model → mean over participants with its interval.
     predictions : sequence of mapping
         One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
         ``fold``, which is ``None`` where all folds were averaged.
@@ -95,6 +102,8 @@ class GroupReport:
     plan: Mapping[str, object]
     rows: Sequence[Mapping[str, str | float | None]]
     columns: Sequence[str]
+    comparison: Sequence[Mapping[str, str | float | None]] = ()
+    summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
     skipped: Sequence[tuple[str, str, str]] = ()
     figures: Sequence[Figure] = ()

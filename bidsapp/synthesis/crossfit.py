@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bidsapp.synthesis.baselines import fit_floor, predict_floor
+from bidsapp.synthesis.baselines import fit_floor, fit_forest, predict_floor, predict_forest
 from bidsapp.synthesis.checkpoint import checkpoint_of
+from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
-from bidsapp.synthesis.metrics import Agreement, agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.training import Trained, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan
     from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.metrics import Agreement
     from bidsapp.synthesis.pairs import Volume
     from bidsapp.synthesis.run import Step
     from bidsapp.synthesis.sampling import TrainingVolume
 
 FLOOR = "floor"
+FOREST = "forest"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Measurement:
     fold : int
         The fold that held the visit's participant out.
     network : str
-        What predicted it; ``floor`` is the best global intensity map.
+        What predicted it; ``floor`` is the best global intensity map, ``forest`` a random forest on the
+        3 × 3 × 3 voxels around each.
     steps : int
         Optimizer steps that its training reached.
     agreement : Agreement
@@ -106,27 +109,33 @@ def cross_fit(
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
         held_out = [load_volume(pair, plan.features) for pair in pairs if pair.participant in fold.held_out]
         trained.append(fit(training, fold, plan))
-        floor = fit_floor(training, len(plan.sources), plan.seed)
-        for volume in held_out:
-            image = predict_floor(floor, volume, len(plan.sources))
-            measured.append(_measurement(volume, image, fold, FLOOR, 0))
+        for name, regression in _regressions(training, plan):
+            measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:
             rival = fit(training, fold, baseline)
             for volume in held_out:
                 image = predict([rival.network], volume, baseline, fabric)
-                measured.append(_measurement(volume, image, fold, baseline.network, rival.steps))
+                measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
     return CrossFit(tuple(trained), tuple(measured))
 
 
-def measure(volume: Volume, image: NDArray[np.float32]) -> Agreement | None:
-    """Measure a cropped prediction against a volume's target; ``None`` where the visit lacks it."""
-    if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
-        return None
-    return agreement(image, volume.target, volume.loss_mask)
+def _regressions(
+    training: Sequence[TrainingVolume], plan: Plan
+) -> Iterator[tuple[str, Callable[[Volume], NDArray[np.float32]]]]:
+    """Fit the regressions to the visits that the network learned from, one after the other."""
+    import torch
+
+    sources = len(plan.sources)
+    floor = fit_floor(training, sources, plan.seed)
+    yield FLOOR, lambda volume: predict_floor(floor, volume, sources)
+    forest = fit_forest(training, sources, plan.seed, torch.get_num_threads())
+    yield FOREST, lambda volume: predict_forest(forest, volume, sources)
 
 
-def _measurement(volume: Volume, image: NDArray[np.float32], fold: Fold, network: str, steps: int) -> Measurement:
-    result = measure(volume, image)
+def _measurement(
+    volume: Volume, image: NDArray[np.float32], plan: Plan, fold: Fold, network: str, steps: int
+) -> Measurement:
+    result = measure(volume, image, plan)
     if result is None:
         raise ValueError(f"{volume.pair.visit} has no target to measure against")
     return Measurement(volume.pair.visit, fold.number, network, steps, result)

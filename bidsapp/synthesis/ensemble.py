@@ -16,6 +16,7 @@ from bidsapp.errors import DataError
 from bidsapp.records import scale_from_json
 from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
+from bidsapp.synthesis.metrics import Agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
@@ -193,11 +194,13 @@ def make_splits(pairs: Sequence[Pair], learned: Container[Pair], folds: Sequence
 
 
 def _metrics_table(measured: Sequence[Measurement]) -> str:
+    measures = [field.name for field in dataclasses.fields(Agreement)]
     rows = [
-        [m.visit, m.fold, m.network, m.steps, *(f"{v:.6g}" for v in dataclasses.astuple(m.agreement))]
+        [m.visit, m.fold, m.network, m.steps, *("n/a" if v is None else f"{v:.6g}" for v in values)]
         for m in measured
+        for values in [m.agreement.to_json().values()]
     ]
-    return _tsv([["visit", "fold", "network", "steps", "mae", "psnr", "ssim", "data_range"], *rows])
+    return _tsv([["visit", "fold", "network", "steps", *measures], *rows])
 
 
 def _history_table(trained: Sequence[Trained]) -> str:

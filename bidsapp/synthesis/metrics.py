@@ -2,74 +2,166 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
+
+from bidsapp.errors import DataError
+from bidsapp.imaging.tissue import FLUID, GREY, WHITE, intensity_classes
+from bidsapp.synthesis.structure import ms_ssim, ssim
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+
+_CLASS = (
+    "of three intensity classes, found in either image on its own by fuzzy c-means; in a T1w they are fluid, grey "
+    "and white matter, in a FLAIR the last two change places, in a T2w all three"
+)
+# Of each field of `Agreement`, what tables say of it.
+MEASURED = {
+    "mae": "Mean absolute error in the brain where the target was acquired; normalized units, as for all errors",
+    "rmse": "Root mean square error there",
+    "psnr": "Peak signal-to-noise ratio, dB, the peak being data_range; n/a where both images are the same",
+    "ssim": "Structural similarity (doi:10.1109/TIP.2003.819861), windows of σ = 1.5 voxels, mean over the brain",
+    "ms_ssim": "Multi-scale structural similarity as SynthRAD2025 defines it, five scales, mean over the brain",
+    "ncc": "Normalized cross-correlation: Pearson's r inside the brain",
+    "sharpness": "Mean gradient magnitude inside the brain, predicted over acquired; below 1 the image is blurred",
+    "mae_fluid": "Mean absolute error in the fluid of the T1w; n/a where a T1w is neither source nor target",
+    "mae_grey": "Mean absolute error in its grey matter",
+    "mae_white": "Mean absolute error in its white matter",
+    "dice_dark": f"Dice overlap of the darkest {_CLASS}",
+    "dice_middle": "Dice overlap of the middle one",
+    "dice_bright": "Dice overlap of the brightest",
+    "data_range": "Acquired image's 0.5th to 99.5th percentile inside the brain; of a CT, -1024 to 3071 HU",
+}
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of a predicted with an acquired image inside a mask.
+    """Agreement of a predicted with an acquired image; `MEASURED` explains each number.
 
-    Attributes
-    ----------
-    mae : float
-        Mean absolute error, in the units of the images.
-    psnr : float
-        Peak signal-to-noise ratio, dB, with the peak `data_range`.
-    ssim : float
-        Structural similarity with the same `data_range`, averaged over the mask.
-    data_range : float
-        The acquired image's 0.5th to 99.5th percentile inside the mask.
+    Not-a-number where a measure has no meaning.
     """
 
     mae: float
+    rmse: float
     psnr: float
     ssim: float
+    ms_ssim: float
+    ncc: float
+    sharpness: float
+    mae_fluid: float
+    mae_grey: float
+    mae_white: float
+    dice_dark: float
+    dice_middle: float
+    dice_bright: float
     data_range: float
 
+    def to_json(self) -> dict[str, float | None]:
+        """Return what sidecars and tables write: ``None`` for what is no finite number."""
+        return {name: value if math.isfinite(value) else None for name, value in dataclasses.asdict(self).items()}
 
-def agreement(predicted: NDArray[np.float32], acquired: NDArray[np.float32], mask: NDArray[np.bool_]) -> Agreement:
+
+def agreement(
+    predicted: NDArray[np.float32],
+    acquired: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    *,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    tissues: NDArray[np.uint8] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Agreement:
     """Measure the agreement of two images inside a mask.
-
-    Structural similarity is that of Wang et al. 2004 (doi:10.1109/TIP.2003.819861), Gaussian windows of
-    σ = 1.5 voxels. Outside the mask both images are set to the acquired one's median, so that windows across the
-    border compare what lies inside.
 
     Parameters
     ----------
     predicted, acquired : ndarray, shape (X, Y, Z)
-        In the same units.
+        In the same units; of no account outside the mask.
     mask : ndarray of bool, shape (X, Y, Z)
         Not empty.
+    spacing : sequence of float
+        Edges of a voxel, mm.
+    tissues : ndarray of uint8, shape (X, Y, Z), or None
+        Classes of the T1w; see `bidsapp.imaging.tissue`.
+    limits : (float, float) or None
+        Fixed dynamic range. PSNR and structural similarity are then computed of images clipped to it, which is
+        how SynthRAD2025 compares CTs. ``None``: the acquired image's own range, and nothing is clipped.
 
     Returns
     -------
     Agreement
     """
-    from skimage.metrics import structural_similarity
-
-    inside = acquired[mask].astype(np.float64)
-    error = predicted[mask].astype(np.float64) - inside
-    low, high = np.percentile(inside, (0.5, 99.5))
+    a, b = (image.astype(np.float64) for image in (predicted, acquired))
+    error = np.abs(a[mask] - b[mask])
+    low, high = limits or np.percentile(b[mask], (0.5, 99.5))
     data_range = float(high - low)
-    fill = np.float32(np.median(inside))
-    _, similarity = structural_similarity(
-        np.where(mask, predicted, fill),
-        np.where(mask, acquired, fill),
-        data_range=data_range,
-        gaussian_weights=True,
-        use_sample_covariance=False,
-        full=True,
-    )
-    rms = float(np.sqrt(np.mean(error**2)))
+    seen = [np.clip(image, low, high) if limits else image for image in (a, b)]
     return Agreement(
-        mae=float(np.mean(np.abs(error))),
-        psnr=float(20 * np.log10(data_range / rms)) if rms > 0 else float("inf"),
-        ssim=float(similarity[mask].mean()),
+        mae=float(error.mean()),
+        rmse=float(np.sqrt(np.mean(error**2))),
+        psnr=_psnr(seen[0][mask] - seen[1][mask], data_range),
+        ssim=ssim(seen[0], seen[1], mask, data_range),
+        ms_ssim=ms_ssim(seen[0], seen[1], mask, float(low), data_range),
+        ncc=_correlation(a[mask], b[mask]),
+        sharpness=_sharpness(a, b, mask, spacing),
+        **_tissue_errors(error, None if tissues is None else tissues[mask]),
+        **_class_overlap(a[mask], b[mask]),
         data_range=data_range,
     )
+
+
+def _psnr(error: NDArray[np.float64], data_range: float) -> float:
+    rms = float(np.sqrt(np.mean(error**2)))
+    return float(20 * np.log10(data_range / rms)) if rms > 0 else math.inf
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
+    return float(np.sum(a * b)) / norm if norm > 0 else math.nan
+
+
+def _sharpness(
+    a: NDArray[np.float64], b: NDArray[np.float64], mask: NDArray[np.bool_], spacing: Sequence[float]
+) -> float:
+    """Return the ratio of mean gradient magnitudes where central differences do not leave the mask."""
+    inside = ndimage.binary_erosion(mask)
+    if not inside.any():
+        return math.nan
+    means = []
+    for image in (a, b):
+        slopes = np.gradient(image.astype(np.float32), *map(float, spacing))
+        means.append(float(np.sqrt(sum(slope[inside].astype(np.float64) ** 2 for slope in slopes)).mean()))
+    return means[0] / means[1] if means[1] > 0 else math.nan
+
+
+def _tissue_errors(error: NDArray[np.float64], tissues: NDArray[np.uint8] | None) -> dict[str, float]:
+    """Return the mean absolute error in each tissue class; `error` and `tissues` are of the voxels in the mask."""
+    means = {}
+    for name, label in (("mae_fluid", FLUID), ("mae_grey", GREY), ("mae_white", WHITE)):
+        found = error[:0] if tissues is None else error[tissues == label]
+        means[name] = float(found.mean()) if found.size else math.nan
+    return means
+
+
+def _class_overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> dict[str, float]:
+    """Return the Dice overlap of the intensity classes of two images' voxels."""
+    names = ("dice_dark", "dice_middle", "dice_bright")
+    try:
+        of_a, of_b = intensity_classes(a), intensity_classes(b)
+    except DataError:  # of one intensity only, there are no classes
+        return dict.fromkeys(names, math.nan)
+    overlaps = {}
+    for label, name in enumerate(names, start=1):
+        in_a, in_b = of_a == label, of_b == label
+        size = in_a.sum() + in_b.sum()
+        overlaps[name] = float(2 * (in_a & in_b).sum() / size) if size else math.nan
+    return overlaps

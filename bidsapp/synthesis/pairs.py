@@ -43,7 +43,7 @@ class Volume:
     target : ndarray, shape (X, Y, Z), float32, or None
         Normalized target.
     loss_mask : ndarray, shape (X, Y, Z), bool, or None
-        Where the target was acquired and lies in the brain.
+        Where the target was acquired and lies in the brain, within the pair's axial range.
     affine : ndarray, shape (4, 4)
         Voxel indices of the *full* image to RAS mm.
     shape : tuple of int
@@ -110,9 +110,22 @@ def load_volume(pair: Pair, features: Sequence[str]) -> Volume:
     if pair.target is not None:
         target = _read(pair.target, mask_image, box)
         loss_mask = inside if pair.target_mask is None else inside & (_read(pair.target_mask, mask_image, box) > 0)
+        if pair.axial_range is not None:
+            loss_mask = loss_mask & _between(pair.axial_range, inside, affine)
     inputs = np.stack(channels).astype(np.float32)
     code = int(mask_image.header["sform_code"]) or 1
     return Volume(pair, inputs, inside, target, loss_mask, affine, mask.shape, code, box)
+
+
+def _between(
+    percent: tuple[float, float], mask: NDArray[np.bool_], affine: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return where the world's up-down coordinate lies between two percentages of the brain's extent along it."""
+    steps = [np.arange(n, dtype=np.float64) * d for n, d in zip(mask.shape, affine[2, :3], strict=True)]
+    height = steps[0][:, None, None] + steps[1][:, None] + steps[2]
+    bottom, top = height[mask].min(), height[mask].max()
+    low, high = (bottom + (top - bottom) * share / 100 for share in percent)
+    return np.asarray((height >= low) & (height <= high))
 
 
 def left_right_axis(affine: NDArray[np.float64]) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bidsapp.bids import sink
-from bidsapp.bids.dataset import open_derivatives, update_participants
+from bidsapp.bids.dataset import open_derivatives
 from bidsapp.bids.gather import gather
+from bidsapp.bids.participants import update_participants
 from bidsapp.errors import CannotCreateError, NothingSelectedError, UsageError
 from bidsapp.records import Scan, Visit
 
@@ -41,7 +42,9 @@ def test_links_to_given_datasets_are_added_to_those_that_are_there(dataset, tmp_
 def test_the_validator_finds_no_error(derivatives, tmp_path):
     sink.write_text("", derivatives / "models/x/bundle.json")
     sink.write_text("", derivatives / "group.html")
-    sink.write_text("", derivatives / "group_metrics.tsv")
+    for name in ("metrics", "comparison"):
+        for ending in ("tsv", "json"):
+            sink.write_text("{}", derivatives / f"group_{name}.{ending}")
     sink.write_text("", derivatives / "logs/run/synthprep.log")
     sink.write_text("", derivatives / "work/x/y.nii")
     validator = shutil.which("bids-validator-deno", path=str(Path(sys.executable).parent)) or "bids-validator-deno"

@@ -246,3 +246,31 @@ def test_every_option_has_a_help_text_and_a_setting():
     for action in build_parser()._actions:
         assert action.help
         assert action.dest in {*Settings.known_names(), "help", "version", "config_file", "notrack"}
+
+
+def test_folds_to_use_again_and_the_range_to_learn_from(tmp_path):
+    table = tmp_path / "splits.tsv"
+    table.write_text("participant\tfold\n")
+    settings = settings_from([*PLACES, "--splits", str(table), "--axial-range", "20,80"])
+    assert (settings.splits, settings.axial) == (table, (20.0, 80.0))
+    assert settings_from(PLACES).axial is None
+    with pytest.raises(NoInputError, match="no such file"):
+        settings_from([*PLACES, "--splits", str(tmp_path / "none.tsv")])
+    with pytest.raises(UsageError, match="--splits says on whom to train"):
+        settings_from([*PLACES, "--splits", str(table), "--model", str(tmp_path)])
+
+
+@pytest.mark.parametrize("word", ["20", "80,20", "-1,50", "20,101", "low,high", "nan,50", "1,2,3"])
+def test_ranges_that_are_none(word):
+    with pytest.raises(UsageError, match="--axial-range"):
+        settings_from([*PLACES, f"--axial-range={word}"])
+
+
+def test_a_column_to_stratify_by_is_looked_up_before_anything_starts(tmp_path):
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t30\tF\n")
+    words = [str(tmp_path), "/out", "participant", "group", "--stratify"]
+    assert settings_from([*words, "sex"]).stratify == "sex"
+    with pytest.raises(UsageError, match="no column group; there is age, sex"):
+        settings_from([*words, "group"])
+    with pytest.raises(UsageError, match="leave none to draw"):
+        settings_from([*words, "sex", "--crossval"])

@@ -3,7 +3,10 @@ import re
 import pytest
 
 from bidsapp.reports.group import write_group_report
+from bidsapp.reports.measures import MEASURES
 from bidsapp.reports.records import GroupReport
+from bidsapp.synthesis.metrics import MEASURED
+from bidsapp.synthesis.statistics import Interval
 
 VISITS = (("sub-01_ses-1", 0), ("sub-01_ses-2", 0), ("sub-02", 1))
 
@@ -12,6 +15,7 @@ def report(**changes):
     rows = [
         {
             "visit": visit,
+            "participant": visit[:6],
             "fold": fold,
             "model": model,
             "steps": steps,
@@ -27,6 +31,10 @@ def report(**changes):
         "plan": {"sources": ("T1w", "T2w"), "target": "FLAIR", "channels": (16, 32), "max_steps": None},
         "rows": rows,
         "columns": ("unet", "floor"),
+        "summary": {
+            "mae": {"unet": Interval(2, 0.3126, 0.305, 0.32), "floor": Interval(2, 0.4126, 0.405, 0.42)},
+            "ssim": {"unet": Interval(1, 0.81, None, None)},
+        },
         "predictions": [
             {"visit": "sub-02", "path": "sub-02/anat/x_FLAIR.nii.gz", "in_training_set": True, "fold": 1},
             {"visit": "sub-03", "path": "sub-03/anat/y_FLAIR.nii.gz", "in_training_set": False, "fold": None},
@@ -102,8 +110,9 @@ def test_the_plan_is_listed(text):
 
 
 def test_a_bundle_applied_to_visits_without_target_has_no_table(tmp_path):
-    page = write_group_report(report(rows=[], skipped=[]), tmp_path / "group.html").read_text(encoding="utf-8")
-    assert 'id="agreement"' not in page
+    written = write_group_report(report(rows=[], summary={}, skipped=[]), tmp_path / "group.html")
+    page = written.read_text(encoding="utf-8")
+    assert not re.search('id="(agreement|measures|participants|comparison)"', page)
     assert "Mean absolute error" not in page
     assert 'class="status good"' in page
 
@@ -118,10 +127,55 @@ def test_text_is_escaped(tmp_path):
 
 
 def test_people_whom_a_bundle_does_not_know_were_held_out_by_no_fold(tmp_path):
-    rows = [{"visit": "sub-01", "fold": None, "model": "unet", "mae": 0.3, "psnr": 20.0, "ssim": 0.8}]
+    rows = [
+        {
+            "visit": "sub-01",
+            "participant": "sub-01",
+            "fold": None,
+            "model": "unet",
+            "mae": 0.3,
+            "psnr": 20.0,
+            "ssim": 0.8,
+        }
+    ]
     page = write_group_report(report(rows=rows, columns=["unet"]), tmp_path / "group.html").read_text(
         encoding="utf-8"
     )
     assert 'id="folds"' not in page
     assert table_rows(page, "agreement")[2] == ["sub-01", "n/a", "0.300", "20.00", "0.800"]
     assert table_rows(page, "agreement")[-1][2:] == ["0.300 ± n/a", "20.00 ± n/a", "0.800 ± n/a"]
+
+
+def test_rivals_are_listed_with_their_uncertainty(tmp_path):
+    row = {"rival": "floor", "n": 8, "mae_model": 0.3, "mae_rival": 0.4, "difference": -0.1}
+    sure = {**row, "low": -0.15, "high": -0.05, "p": 0.0078125, "note": None}
+    unsure = {**row, "rival": "forest", "n": 1, "low": None, "high": None, "p": None, "note": "n too small: 1"}
+    page = write_group_report(report(comparison=[sure, unsure]), tmp_path / "group.html").read_text(
+        encoding="utf-8"
+    )
+    assert table_rows(page, "comparison")[1:] == [
+        ["floor", "8", "0.300", "0.400", "-0.100", "-0.150 … -0.050", "0.0078"],
+        ["forest", "1", "0.300", "0.400", "-0.100", "n/a … n/a", "n too small: 1"],
+    ]
+    assert "below 0, unet is better" in page
+
+
+def test_every_measure_has_a_mean_and_an_interval_of_each_model(text):
+    assert [name for name, *_ in MEASURES] == [name for name in MEASURED if name != "data_range"]
+    assert table_rows(text, "measures") == [
+        ["Measure", "Better", "unetn = 2", "floorn = 2"],
+        ["MAE", "lower", "0.3130.305 … 0.320", "0.4130.405 … 0.420"],
+        ["SSIM", "higher", "0.810", "n/a"],
+    ]
+
+
+def test_a_participant_has_a_table_of_all_models_and_visits_are_averaged(text):
+    assert table_rows(text, "participants") == [
+        ["Measure", "unet", "floor"],
+        ["MAE", "0.305", "0.405"],
+        ["SSIM", "0.805", "n/a"],
+        ["Measure", "unet", "floor"],
+        ["MAE", "0.320", "0.420"],
+        ["SSIM", "0.820", "n/a"],
+    ]
+    assert re.findall("<summary>(.*?)</summary>", text) == ["sub-01, mean of 2 visits", "sub-02"]

@@ -93,7 +93,7 @@ def test_bundle(bundle, pairs, tmp_path):
     assert bundle.images == read_images(bundle.path) == IMAGES
     assert {split.visit for split in bundle.splits} == {pair.visit for pair in pairs[:3]}
     metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
-    assert len(metrics) == 1 + 3 * 2  # a floor and a network for each held-out visit
+    assert len(metrics) == 1 + 3 * 3  # floor, forest and a network for each held-out visit
     assert not (tmp_path / "cache").exists()
     assert find_bundle(bundle.path, "k") == bundle
     assert find_bundle(bundle.path, "other") is None

@@ -57,3 +57,23 @@ def test_an_empty_mask_is_named(pairs, plan, tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((26, 30, 24), np.uint8), np.diag([-2.0, 2, 2, 1])), empty)
     with pytest.raises(DataError, match=r"empty\.nii"):
         load_volume(dataclasses.replace(pairs[0], mask=empty), plan.features)
+
+
+@pytest.mark.parametrize("tilted", [False, True])
+def test_an_axial_range_restricts_loss_and_measures_but_not_the_prediction(pairs, plan, tilted):
+    pair = pairs[0]
+    if tilted:  # stored upside down, with up along the first axis
+        for path in {*pair.sources, pair.mask, pair.target}:
+            data = np.array(nib.load(path).dataobj)
+            affine = np.array([[0, 2, 0, 0], [0, 0, 2, 0], [-2, 0, 0, 9], [0, 0, 0, 1.0]])
+            nib.save(nib.Nifti1Image(np.moveaxis(data, 2, 0)[::-1], affine), path)
+    whole = load_volume(pair, plan.features)
+    part = load_volume(dataclasses.replace(pair, axial_range=(20, 80)), plan.features)
+    assert np.array_equal(part.mask, whole.mask)
+    assert np.array_equal(part.inputs, whole.inputs)
+    height = 0 if tilted else 2
+    slices = np.flatnonzero(part.loss_mask.any(axis=tuple({0, 1, 2} - {height})))
+    # The brain has 20 slices, the outer ones at 0 and 100 %: 20 % is 3.8 slices above the lowest.
+    brain = np.flatnonzero(whole.mask.any(axis=tuple({0, 1, 2} - {height})))
+    assert (brain[0] + 4, brain[-1] - 4) == (slices[0], slices[-1])
+    assert np.array_equal(part.loss_mask.take(slices, height), whole.mask.take(slices, height))

@@ -1,0 +1,70 @@
+"""The derivatives' ``participants.tsv``: everybody who is there, and the columns that folds are balanced by."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from bidsapp.bids.sink import write_tsv
+from bidsapp.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLE = "participants.tsv"
+IDENTIFIER = "participant_id"
+
+
+def update_participants(out: Path, raw: Path | None = None, column: str | None = None) -> None:
+    """Write ``participants.tsv``, a row for every ``sub-`` folder that is there.
+
+    Only a column that was asked for is copied from the raw dataset: derivatives are shared more freely than what
+    is known of people. Columns of earlier runs stay.
+
+    Parameters
+    ----------
+    out : Path
+        The derivatives.
+    raw : Path or None
+        The raw dataset.
+    column : str or None
+        What to copy from its ``participants.tsv``.
+    """
+    known = _read(out / TABLE)
+    if raw is not None and column is not None:
+        for participant, row in _read(raw / TABLE).items():
+            known.setdefault(participant, {})[column] = row.get(column) or ""
+    columns = list(dict.fromkeys([IDENTIFIER, *(name for row in known.values() for name in row)]))
+    rows = [
+        {**known.get(folder.name, {}), IDENTIFIER: folder.name}
+        for folder in sorted(out.glob("sub-*"))
+        if folder.is_dir()
+    ]
+    write_tsv(rows, out / TABLE, columns)
+
+
+def column_of(dataset: Path, column: str) -> dict[str, str]:
+    """Return participant → value of a column of a dataset's ``participants.tsv``.
+
+    Raises
+    ------
+    UsageError
+        There is no such column; names those that are there.
+    """
+    rows = _read(dataset / TABLE)
+    there = dict.fromkeys(name for row in rows.values() for name in row if name != IDENTIFIER)
+    if column not in there:
+        raise UsageError(
+            f"{dataset / TABLE}: no column {column}; there is {', '.join(there) or 'none'}",
+            "give --stratify one that is there, at the participant level, too: it carries the column along",
+        )
+    return {participant: row.get(column) or "n/a" for participant, row in rows.items()}
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    """Return participant → row; none where there is no table."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return {row[IDENTIFIER]: {k: v for k, v in row.items() if k} for row in rows if row.get(IDENTIFIER)}

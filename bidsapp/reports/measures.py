@@ -1,0 +1,94 @@
+"""Every measure of every model: over participants with intervals, and of each participant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bidsapp.reports.pages import show
+from bidsapp.synthesis.statistics import by_participant
+
+if TYPE_CHECKING:
+    from bidsapp.reports.records import GroupReport
+    from bidsapp.synthesis.statistics import Interval
+
+# Name, heading, decimals, and which way is better.
+MEASURES = (
+    ("mae", "MAE", 3, "lower"),
+    ("rmse", "RMSE", 3, "lower"),
+    ("psnr", "PSNR, dB", 2, "higher"),
+    ("ssim", "SSIM", 3, "higher"),
+    ("ms_ssim", "MS-SSIM", 3, "higher"),
+    ("ncc", "Pearson’s r", 3, "higher"),
+    ("sharpness", "Sharpness", 3, "nearer to 1"),
+    ("mae_fluid", "MAE in fluid", 3, "lower"),
+    ("mae_grey", "MAE in grey matter", 3, "lower"),
+    ("mae_white", "MAE in white matter", 3, "lower"),
+    ("dice_dark", "Dice, darkest class", 3, "higher"),
+    ("dice_middle", "Dice, middle class", 3, "higher"),
+    ("dice_bright", "Dice, brightest class", 3, "higher"),
+)
+
+
+def summary_table(report: GroupReport) -> dict[str, object]:
+    """Return a row for each measure that anybody has: mean and interval of each model.
+
+    Returns
+    -------
+    dict
+        ``models``, a list of name and number of participants, and ``rows``, none where nothing was measured.
+    """
+    counts = {model: found.n for model, found in report.summary.get("mae", {}).items()}
+    rows = [
+        {
+            "measure": heading,
+            "better": better,
+            "cells": [_cell(report.summary[name].get(model), digits) for model in report.columns],
+        }
+        for name, heading, digits, better in MEASURES
+        if name in report.summary
+    ]
+    return {"models": [(model, counts.get(model, 0)) for model in report.columns], "rows": rows}
+
+
+def participant_tables(report: GroupReport) -> list[dict[str, object]]:
+    """Return a table for each participant: a row for each measure that anybody has, a column for each model.
+
+    The visits of a participant are averaged.
+    """
+    participants = dict.fromkeys(str(row["participant"]) for row in report.rows if row.get("participant"))
+    means = {(name, model): _means(report, name, model) for name, *_ in MEASURES for model in report.columns}
+    return [
+        {
+            "participant": participant,
+            "visits": len({row.get("visit") for row in report.rows if row.get("participant") == participant}),
+            "rows": [
+                (
+                    heading,
+                    [show(means[name, model].get(participant), digits) for model in report.columns],
+                )
+                for name, heading, digits, _ in MEASURES
+                if name in report.summary
+            ],
+        }
+        for participant in participants
+    ]
+
+
+def _means(report: GroupReport, name: str, model: str) -> dict[str, float]:
+    """Return participant → mean of a model's measure over the visits."""
+    return by_participant(
+        [
+            (str(row["participant"]), float(value))
+            for row in report.rows
+            if row.get("model") == model and isinstance(value := row.get(name), int | float)
+        ]
+    )
+
+
+def _cell(found: Interval | None, digits: int) -> tuple[str, str]:
+    """Return a mean, and its interval, empty where one participant has none."""
+    if found is None:
+        return show(None), ""
+    if found.low is None or found.high is None:
+        return show(found.mean, digits), ""
+    return show(found.mean, digits), f"{show(found.low, digits)} … {show(found.high, digits)}"

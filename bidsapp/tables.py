@@ -1,0 +1,166 @@
+"""The numbers of the group level: ``group_metrics.tsv``, ``group_comparison.tsv``, and what explains them."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.bids.sink import write_json, write_tsv
+from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
+from bidsapp.synthesis.metrics import MEASURED
+from bidsapp.synthesis.statistics import FEWEST, RESAMPLES, by_participant, compare, interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bidsapp.application import Prediction
+    from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.statistics import Interval
+
+METRICS_COLUMNS = {
+    "visit": "Whose image was predicted",
+    "participant": "The visit's participant",
+    "fold": "The fold that held the participant out; n/a where no fold knew the participant",
+    "model": "What predicted it: a network, or a baseline that was fitted to the same visits",
+    "steps": "Optimizer steps of its training",
+    **MEASURED,
+}
+COMPARISON_COLUMNS = {
+    "model": "The model whose images were written",
+    "rival": "The model that it is compared with: floor, the best map of intensities that knows no place; forest, "
+    "a random forest on the 3 x 3 x 3 voxels around each; or the baseline network",
+    "n": "Participants whom both predicted without having seen them; a participant's visits were averaged first",
+    "mae_model": "Mean over them of the model's mean absolute error, normalized units",
+    "mae_rival": "The same of the rival",
+    "difference": "Mean of the model's error minus the rival's, participant by participant; below 0 the model is "
+    "better",
+    "low": f"Lower end of the 95 % interval of the difference: percentiles of {RESAMPLES} bootstrap samples of "
+    "the participants (doi:10.1214/aos/1176344552); too narrow where n is small",
+    "high": "Its upper end",
+    "p": f"Two-sided Wilcoxon signed-rank test of the differences, not corrected for the number of rivals; n/a of "
+    f"fewer than {FEWEST} participants",
+    "note": "What n does not allow to say",
+}
+
+
+def write_tables(out: Path, rows: Sequence[Mapping[str, Any]], comparison: Sequence[Mapping[str, Any]]) -> None:
+    """Write both tables, each with a sidecar that explains its columns."""
+    for name, content, columns in (
+        ("group_metrics", rows, METRICS_COLUMNS),
+        ("group_comparison", comparison, COMPARISON_COLUMNS),
+    ):
+        write_tsv(content, out / f"{name}.tsv", list(columns))
+        about = {column: {"Description": text} for column, text in columns.items()}
+        write_json(about, out / f"{name}.json")
+
+
+def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """Return one row for each visit and model: the network's first, then the baselines' on the same visit.
+
+    Baselines were measured when the bundle was trained; a visit it did not know has none.
+    """
+    baselines = read_tsv(bundle.path / METRICS_FILE)
+    steps = _steps(bundle)
+    known = {split.visit: split.fingerprint for split in bundle.splits}
+    rows: list[dict[str, Any]] = []
+    for prediction in predictions:
+        if prediction.agreement is None:
+            continue
+        pair = prediction.visit.pair
+        who = {"visit": pair.visit, "participant": pair.participant}
+        trained = steps.get(prediction.fold) if prediction.fold is not None else None
+        mine = {"fold": prediction.fold, "model": bundle.plan.network, "steps": trained}
+        rows.append({**who, **mine, **prediction.agreement})
+        if known.get(pair.visit) == pair.fingerprint:
+            rows += [{**who, **_baseline_row(row)} for row in baselines if row["visit"] == pair.visit]
+    return rows
+
+
+def _baseline_row(row: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "fold": int(row["fold"]),
+        "model": row["network"],
+        "steps": int(row["steps"]) or None,
+        **{name: _number(row.get(name)) for name in MEASURED},
+    }
+
+
+def _number(cell: str | None) -> float | None:
+    """Return the number in a cell; bundles of earlier versions lack columns."""
+    return None if cell is None or cell == "n/a" else float(cell)
+
+
+def _steps(bundle: Bundle) -> dict[int, int]:
+    """Return the number of steps that the training of each fold reached."""
+    return {int(row["fold"]): int(row["step"]) for row in read_tsv(bundle.path / HISTORY_FILE)}
+
+
+def comparison_rows(rows: Sequence[Mapping[str, Any]], models: Sequence[str], seed: int) -> list[dict[str, Any]]:
+    """Compare the first model's mean absolute error with every other's, over participants.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        From `metrics_rows`.
+    models : sequence of str
+        The one whose images were written comes first.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    list of dict
+        One for each rival that predicted somebody whom the first predicted; keys of `COMPARISON_COLUMNS`.
+    """
+    found = []
+    for rival in models[1:]:
+        result = compare(_values(rows, models[0], "mae"), _values(rows, rival, "mae"), seed)
+        if result is None:
+            continue
+        note = None if result.p is not None else f"n too small: fewer than {FEWEST} cannot reach p < .05"
+        found.append(
+            {
+                "model": models[0],
+                "rival": rival,
+                "n": result.n,
+                "mae_model": result.ours,
+                "mae_rival": result.theirs,
+                "difference": result.difference.mean,
+                "low": result.difference.low,
+                "high": result.difference.high,
+                "p": result.p,
+                "note": note,
+            }
+        )
+    return found
+
+
+def summary(rows: Sequence[Mapping[str, Any]], models: Sequence[str], seed: int) -> dict[str, dict[str, Interval]]:
+    """Return measure → model → mean over participants with its interval; what nobody has is left out."""
+    found: dict[str, dict[str, Interval]] = {}
+    for measure in MEASURED:
+        for model in models:
+            values = list(_values(rows, model, measure).values())
+            if values:
+                found.setdefault(measure, {})[model] = interval(values, seed)
+    return found
+
+
+def _values(rows: Sequence[Mapping[str, Any]], model: str, measure: str) -> dict[str, float]:
+    """Return participant → mean of a model's measure over the visits."""
+    return by_participant(
+        [
+            (row["participant"], row[measure])
+            for row in rows
+            if row["model"] == model and row.get(measure) is not None
+        ]
+    )
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table; none where there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))

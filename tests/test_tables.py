@@ -1,0 +1,74 @@
+"""The numbers of the group level, and how sure they are."""
+
+import csv
+import json
+from dataclasses import fields
+
+import pytest
+
+from bidsapp import tables
+from bidsapp.synthesis.metrics import MEASURED, Agreement
+from bidsapp.tables import COMPARISON_COLUMNS, METRICS_COLUMNS, comparison_rows, summary, write_tables
+
+
+def rows(participants):
+    """Two visits each; the floor errs by .1 more than the network, and by .01 more with each participant."""
+    return [
+        {
+            "visit": f"{participant}_ses-{session}",
+            "participant": participant,
+            "fold": number,
+            "model": model,
+            "steps": None,
+            "mae": 0.2 + 0.1 * number + 0.1 * session + (model == "floor") * (0.1 + 0.01 * number),
+            "ncc": None if model == "floor" else 0.9,
+        }
+        for number, participant in enumerate(participants)
+        for session in (1, 3)
+        for model in ("unet", "floor")
+    ]
+
+
+def test_every_measure_is_a_column_and_is_explained(tmp_path):
+    assert list(MEASURED) == [field.name for field in fields(Agreement)]
+    write_tables(tmp_path, rows(["sub-1"]), [])
+    for name, columns in (("group_metrics", METRICS_COLUMNS), ("group_comparison", COMPARISON_COLUMNS)):
+        header = (tmp_path / f"{name}.tsv").read_text().splitlines()[0].split("\t")
+        about = json.loads((tmp_path / f"{name}.json").read_text())
+        assert header == list(about) == list(columns)
+        assert all(entry["Description"] for entry in about.values())
+
+
+def test_rivals_are_compared_over_participants_not_visits(tmp_path):
+    content = rows([f"sub-{n}" for n in range(6)])
+    (row,) = comparison_rows(content, ["unet", "floor"], 0)
+    assert (row["model"], row["rival"], row["n"], row["note"]) == ("unet", "floor", 6, None)
+    assert row["mae_model"] == pytest.approx(0.65)
+    assert row["difference"] == pytest.approx(-0.125)
+    assert row["p"] == pytest.approx(2 / 2**6)
+    assert -0.15 < row["low"] < -0.125 < row["high"] < -0.1
+    write_tables(tmp_path, content, [row])
+    with (tmp_path / "group_comparison.tsv").open() as file:
+        (read,) = csv.DictReader(file, delimiter="\t")
+    assert (read["n"], read["p"], read["note"]) == ("6", "0.03125", "n/a")
+
+
+def test_few_participants_are_said_to_be_too_few():
+    (row,) = comparison_rows(rows(["sub-1", "sub-2"]), ["unet", "floor"], 0)
+    assert (row["n"], row["p"]) == (2, None)
+    assert row["note"] == "n too small: fewer than 6 cannot reach p < .05"
+    assert comparison_rows(rows(["sub-1"]), ["unet", "nobody"], 0) == []
+
+
+def test_means_of_every_measure_and_model():
+    found = summary(rows(["sub-1", "sub-2"]), ["unet", "floor"], 0)
+    assert found["mae"]["unet"].n == 2
+    assert found["mae"]["unet"].mean == pytest.approx(0.45)
+    assert found["mae"]["unet"].low == pytest.approx(0.4)
+    assert list(found) == ["mae", "ncc"]
+    assert list(found["ncc"]) == ["unet"]
+
+
+def test_bundles_of_earlier_versions_lack_measures():
+    row = tables._baseline_row({"fold": "1", "network": "floor", "steps": "0", "mae": "0.5", "ssim": "n/a"})
+    assert (row["mae"], row["ssim"], row["rmse"], row["steps"]) == (0.5, None, None, None)
