@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from bidsapp.admission import check_asked
-from bidsapp.bids.participants import column_of
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -171,6 +170,8 @@ def _check_learning(settings: Settings) -> None:
         raise UsageError(f"--axial-range: {error}", "write two percentages, such as 20,80") from error
     if settings.stratify is not None:
         if "participant" in settings.levels:
+            from bidsapp.bids.participants import column_of
+
             column_of(settings.bids_dir, settings.stratify)
         if settings.crossval or settings.splits or settings.model:
             raise UsageError("--stratify draws folds, other options leave none to draw", "leave out one of them")
