@@ -3,6 +3,9 @@
 Batch normalization is used throughout because its statistics are fixed once trained: the value predicted at a
 voxel then depends on the voxel's neighbourhood only, never on the size, place or background of the window it
 was computed in. Upsampling is trilinear; transposed convolutions leave checkerboards.
+
+Every network says its ``stride``, the voxels between two of its coarsest level, and its ``reach``, how far away
+the input that a predicted voxel depends on can lie: windows are laid out by them.
 """
 
 from __future__ import annotations
@@ -64,6 +67,11 @@ class ResidualUNet(nn.Module):
     def __init__(self, inputs: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.stride = 2 ** (len(channels) - 1)
+        # At full resolution two convolutions; on the way down to a level its strided one, there a block of two and
+        # the interpolation; on the way up, at the levels between, another block of two.
+        self.reach = 2 + sum(
+            2 ** (k - 1) + 3 * 2**k + 2 * 2**k * (k < len(channels) - 1) for k in range(1, len(channels))
+        )
         self.stem = ConvNorm(inputs, channels[0])
         finer_coarser = list(pairwise(channels))
         self.down = nn.ModuleList(
@@ -104,6 +112,7 @@ class SeedResNet(nn.Module):
     def __init__(self, inputs: int, channels: Sequence[int]) -> None:
         super().__init__()
         (width,) = channels
+        self.stride, self.reach = 1, 5
         self.body = nn.Sequential(ConvNorm(inputs, width), ResidualBlock(width), ResidualBlock(width))
         self.head = nn.Conv3d(width, 1, 1)
 
