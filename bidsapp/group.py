@@ -193,7 +193,7 @@ def _trained(
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
     shaping = ("source", "target", "reference", "network", "baseline", "crossval", "max_minutes", "max_steps")
-    others = ("normalization", "seed", "sloppy", "device")
+    others = ("norm", "normalization", "seed", "sloppy", "device")
     values = {name: getattr(settings, name) for name in (*shaping, *others)}
     return {**values, "version": __version__}
 
@@ -218,6 +218,7 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             precision=str(fabric._precision.precision),
             seed=settings.seed,
             patch=SLOPPY_PATCH if settings.sloppy else None,
+            norm=settings.norm if network == settings.network else "batch",
         )
 
     return size_to_minutes(plan(settings.network), fabric), plan(BASELINE) if baseline else None

@@ -253,6 +253,8 @@ class Plan:
         Optimizer steps of one training.
     seed : int
         Seed of weights, patches and augmentation.
+    norm : str
+        Normalization of the network: ``batch``; for ``seed-resnet`` also ``weight`` or ``spectral``.
     """
 
     sources: tuple[str, ...]
@@ -272,6 +274,7 @@ class Plan:
     minutes: float
     max_steps: int | None
     seed: int
+    norm: str = "batch"
 
     @property
     def inputs(self) -> int:

@@ -15,7 +15,9 @@ from bidsapp.records import CT, Space
 
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
-NETWORKS = ("unet", "seed-resnet")
+NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
+# Normalizations of the article's network; the others have batch normalization.
+NORMS = ("batch", "weight", "spectral")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
@@ -84,6 +86,8 @@ class Settings:
         Contrast to predict.
     network : str
         Name in the registry of networks.
+    norm : str
+        Normalization of ``seed-resnet``: ``batch``, ``weight`` or ``spectral``.
     baseline : bool
         Also train the article's network on the same folds and minutes, for the tables to compare with.
     crossval : bool
@@ -133,6 +137,7 @@ class Settings:
     source: tuple[str, ...] = ("T1w",)
     target: str = "FLAIR"
     network: str = "unet"
+    norm: str = "batch"
     baseline: bool = True
     crossval: bool = False
     model: Path | None = None

@@ -14,6 +14,7 @@ from bidsapp.settings import (
     DEVICES,
     NETWORKS,
     NORMALIZATIONS,
+    NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
@@ -41,6 +42,7 @@ CHOICES = {
     "registration": REGISTRATIONS,
     "template_registration": TEMPLATE_REGISTRATIONS,
     "normalization": NORMALIZATIONS,
+    "norm": NORMS,
 }
 
 
@@ -59,6 +61,12 @@ def check(settings: Settings) -> None:
         raise UsageError(
             "--normalization is of MR images; a CT is always on the HU scale", f"give one of {choices}"
         )
+    if settings.norm in {"instance", "group"}:
+        raise UsageError(
+            f"--norm {settings.norm}: its statistics are the window's, so that the share of air in a window would "
+            "shift the intensities predicted in it",
+            f"give one of {', '.join(NORMS)}",
+        )
     for name, known in CHOICES.items():
         if getattr(settings, name) not in known:
             raise UsageError(f"{name} = {getattr(settings, name)!r} is unknown", f"there is {', '.join(known)}")
@@ -70,6 +78,8 @@ def check(settings: Settings) -> None:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
+    if settings.norm != "batch" and settings.network != "seed-resnet":
+        raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
     _check_preprocessing(settings)
     _check_derivatives(settings)

@@ -16,6 +16,7 @@ from bidsapp.settings import (
     LEVELS,
     NETWORKS,
     NORMALIZATIONS,
+    NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
@@ -67,6 +68,8 @@ def settings_from(words: Sequence[str]) -> Settings:
     }
     if "model" in given and "network" in given:
         raise UsageError("--model trains nothing, --network says what to train", "give one of them")
+    if "model" in given and "norm" in given:
+        raise UsageError("--model trains nothing, --norm says what to train", "give one of them")
     config = given.pop("config_file", None)
     values = {**(read_toml(config) if config else {}), **given}
     missing = [name for name in POSITIONALS if not values.get(name)]
@@ -202,6 +205,11 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
+    group.add_argument(
+        "--norm",
+        metavar=f"{{{','.join(NORMS)}}}",
+        help=f"normalization of --network seed-resnet ({_default('norm')})",
+    )
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )

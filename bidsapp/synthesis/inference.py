@@ -7,6 +7,7 @@ and lie on the brain's box only; those without brain are skipped. Memory is boun
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 from bidsapp.synthesis.windows import boxes, cut
 
@@ -84,17 +86,31 @@ def predict(
 
 
 def fold_normalization(network: nn.Module) -> nn.Module:
-    """Return a copy of a network in evaluation mode whose batch normalization is part of the convolutions.
+    """Return a copy of a network in evaluation mode whose normalization is part of the convolutions.
 
-    Pairs are found where a `torch.nn.Sequential` has one directly after the other; others stay as they are.
+    Normalized weights are computed once. Batch normalization is found where a `torch.nn.Sequential` has it
+    directly after a convolution; elsewhere it stays as it is.
     """
     network = copy.deepcopy(network).eval()
     for chain in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        for i in range(len(chain) - 1):
-            convolution, norm = chain[i], chain[i + 1]
+        for i, (convolution, norm) in enumerate(pairwise(list(chain))):
+            if isinstance(convolution, nn.Conv3d) and is_parametrized(convolution):
+                chain[i] = _plain(convolution)
             if isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
                 chain[i], chain[i + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
     return network
+
+
+def _plain(convolution: nn.Conv3d) -> nn.Conv3d:
+    """Return a convolution with the weights that a parametrization computes.
+
+    `torch.nn.utils.parametrize.remove_parametrizations` would change the class that a copy shares with its model.
+    """
+    c = convolution
+    edges, steps, borders = (cast("tuple[int, int, int]", v) for v in (c.kernel_size, c.stride, c.padding))
+    plain = nn.Conv3d(c.in_channels, c.out_channels, edges, steps, borders)
+    plain.load_state_dict({"weight": c.weight, "bias": c.bias})
+    return plain
 
 
 def _forward(

@@ -82,6 +82,10 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--source", "FLAIR", "--target", "FLAIR"],
         [*PLACES, "--model", "/", "--crossval"],
         [*PLACES, "--model", "/", "--network", "unet"],
+        [*PLACES, "--model", "/", "--norm", "weight"],
+        [*PLACES, "--network", "seed-resnet", "--norm", "layer"],
+        [*PLACES, "--network", "swinunetr"],
+        [*PLACES, "--norm", "weight"],
         ["/data", "/out", "group", "--normalization", "none"],
         [*PLACES, "--skull-strip", "precomputed"],
         [*PLACES, "--bias-correction", "precomputed"],
@@ -231,3 +235,10 @@ def test_every_option_has_a_help_text_and_a_setting():
     for action in build_parser()._actions:
         assert action.help
         assert action.dest in {*Settings.known_names(), "help", "version", "config_file", "notrack"}
+
+
+def test_norm_is_of_the_articles_network_and_never_of_the_window():
+    assert settings_from([*PLACES, "--network", "seed-resnet", "--norm", "weight"]).norm == "weight"
+    for norm in ("instance", "group"):
+        with pytest.raises(UsageError, match="statistics are the window's"):
+            settings_from([*PLACES, "--network", "seed-resnet", "--norm", norm])
