@@ -214,7 +214,7 @@ def _request(settings: Settings) -> dict[str, Any]:
     from bidsapp.synthesis.bundle import file_sha256
 
     data = ("source", "target", "reference", "normalization", "crossval", "axial_range")
-    training = ("network", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
+    training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
     length = ("max_minutes", "max_steps", "epochs")
     values = {name: getattr(settings, name) for name in (*data, *training, *length)}
     splits = settings.splits and file_sha256(settings.splits)
@@ -243,6 +243,7 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             precision=str(fabric._precision.precision),
             seed=settings.seed,
             patch=SLOPPY_PATCH if settings.sloppy else None,
+            norm=settings.norm if network == settings.network else "batch",
             **asked,
         )
 

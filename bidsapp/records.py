@@ -259,6 +259,8 @@ class Plan:
         Its length in epochs (`bidsapp.synthesis.training.in_steps`), where that and not ``max_steps`` limits it.
     seed : int
         Seed of weights, patches and augmentation.
+    norm : str
+        Normalization of the network: ``batch``; for ``seed-resnet`` also ``weight`` or ``spectral``.
     """
 
     sources: tuple[str, ...]
@@ -280,6 +282,7 @@ class Plan:
     max_steps: int | None
     epochs: float | None
     seed: int
+    norm: str = "batch"
 
     @property
     def inputs(self) -> int:

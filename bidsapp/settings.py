@@ -15,7 +15,9 @@ from bidsapp.records import CT, Space
 
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
-NETWORKS = ("unet", "seed-resnet")
+NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
+# Normalizations of the article's network; the others have batch normalization.
+NORMS = ("batch", "weight", "spectral")
 LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
 AUGMENTATIONS = ("none", "intensity", "physics")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
@@ -86,6 +88,8 @@ class Settings:
         Contrast to predict.
     network : str
         Name in the registry of networks.
+    norm : str
+        Normalization of ``seed-resnet``: ``batch``, ``weight`` or ``spectral``.
     loss : str or None
         What the training minimizes in the brain; by default what suits the network.
     ema : float or None
@@ -152,6 +156,7 @@ class Settings:
     source: tuple[str, ...] = ("T1w",)
     target: str = "FLAIR"
     network: str = "unet"
+    norm: str = "batch"
     loss: str | None = None
     ema: float | None = None
     augmentation: str | None = None

@@ -16,6 +16,7 @@ from bidsapp.settings import (
     LOSSES,
     NETWORKS,
     NORMALIZATIONS,
+    NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
@@ -48,6 +49,7 @@ CHOICES = {
     "registration": REGISTRATIONS,
     "template_registration": TEMPLATE_REGISTRATIONS,
     "normalization": NORMALIZATIONS,
+    "norm": NORMS,
 }
 
 
@@ -66,6 +68,12 @@ def check(settings: Settings) -> None:
         raise UsageError(
             "--normalization is of MR images; a CT is always on the HU scale", f"give one of {choices}"
         )
+    if settings.norm in {"instance", "group"}:
+        raise UsageError(
+            f"--norm {settings.norm}: its statistics are the window's, so that the share of air in a window would "
+            "shift the intensities predicted in it",
+            f"give one of {', '.join(NORMS)}",
+        )
     for name, known in CHOICES.items():
         value = getattr(settings, name)
         if value is not None and value not in known:
@@ -79,6 +87,8 @@ def check(settings: Settings) -> None:
     _check_training(settings)
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
+    if settings.norm != "batch" and settings.network != "seed-resnet":
+        raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
     _check_preprocessing(settings)
     _check_derivatives(settings)

@@ -18,6 +18,7 @@ from bidsapp.settings import (
     LOSSES,
     NETWORKS,
     NORMALIZATIONS,
+    NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "loss", "augmentation", "ema", "lr", "epochs")
+TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -223,6 +224,11 @@ def _add_synthesis(group: argparse._ArgumentGroup) -> None:
         "--lr",
         metavar="auto|RATE",
         help="peak learning rate; auto: found by a range test of 100 steps (what suits the network)",
+    )
+    group.add_argument(
+        "--norm",
+        metavar=f"{{{','.join(NORMS)}}}",
+        help=f"normalization of --network seed-resnet ({_default('norm')})",
     )
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"

@@ -3,6 +3,9 @@
 Batch normalization is used throughout because its statistics are fixed once trained: the value predicted at a
 voxel then depends on the voxel's neighbourhood only, never on the size, place or background of the window it
 was computed in. Upsampling is trilinear; transposed convolutions leave checkerboards.
+
+Every network says its ``stride``, the voxels between two of its coarsest level, and its ``reach``, how far away
+the input that a predicted voxel depends on can lie: windows are laid out by them.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +68,11 @@ class ResidualUNet(nn.Module):
     def __init__(self, inputs: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.stride = 2 ** (len(channels) - 1)
+        # At full resolution two convolutions; on the way down to a level its strided one, there a block of two and
+        # the interpolation; on the way up, at the levels between, another block of two.
+        self.reach = 2 + sum(
+            2 ** (k - 1) + 3 * 2**k + 2 * 2**k * (k < len(channels) - 1) for k in range(1, len(channels))
+        )
         self.stem = ConvNorm(inputs, channels[0])
         finer_coarser = list(pairwise(channels))
         self.down = nn.ModuleList(
@@ -95,17 +104,34 @@ class ResidualUNet(nn.Module):
         return out[..., : size[0], : size[1], : size[2]]
 
 
-class SeedResNet(nn.Module):
-    """The article's small 3D ResNet: 32 channels, two residual blocks, batch norm, 1×1×1 last kernel.
+WEIGHT_NORMS: dict[str, Callable[[nn.Module], nn.Module]] = {"weight": weight_norm, "spectral": spectral_norm}
 
-    The article (Reinhold 2019) documents no more than "very small, batch norm, 1×1×1 last kernel".
+
+class SeedResNet(nn.Module):
+    """The article's small 3D ResNet: 32 channels, two residual blocks, 1×1×1 last kernel.
+
+    The article (Reinhold 2019) documents no more than "very small, batch norm, 1×1×1 last kernel"; its author's
+    code also offers weight normalization (Salimans 2016, arXiv:1602.07868) and spectral normalization (Miyato
+    2018, arXiv:1802.05957), which are about weights and so cannot depend on a window either.
+
+    Parameters
+    ----------
+    inputs : int
+        Input channels.
+    channels : sequence of int
+        One number.
+    norm : str
+        ``batch``, ``weight`` or ``spectral``.
     """
 
-    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], norm: str = "batch") -> None:
         super().__init__()
         (width,) = channels
+        self.stride, self.reach = 1, 5
         self.body = nn.Sequential(ConvNorm(inputs, width), ResidualBlock(width), ResidualBlock(width))
         self.head = nn.Conv3d(width, 1, 1)
+        if norm != "batch":
+            _normalize_weights(self.body, WEIGHT_NORMS[norm])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
@@ -113,13 +139,89 @@ class SeedResNet(nn.Module):
         return out
 
 
-NETWORKS: dict[str, Callable[[int, Sequence[int]], nn.Module]] = {
+def _normalize_weights(body: nn.Module, normalize: Callable[[nn.Module], nn.Module]) -> None:
+    """Replace every convolution and the batch normalization after it by a normalized convolution with a bias."""
+    for chain in [module for module in body.modules() if isinstance(module, nn.Sequential)]:
+        for i, (convolution, norm) in enumerate(pairwise(list(chain))):
+            if isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+                convolution.bias = nn.Parameter(torch.zeros(convolution.out_channels))
+                chain[i], chain[i + 1] = normalize(convolution), nn.Identity()
+
+
+class AnySize(nn.Module):
+    """A network that wants edges of whole strides, with its input padded by zeros and its output cut back.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        The network.
+    stride, reach : int
+        See the head of this module.
+    """
+
+    def __init__(self, body: nn.Module, stride: int, reach: int) -> None:
+        super().__init__()
+        self.body = body
+        self.stride = stride
+        self.reach = reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
+        size = x.shape[2:]
+        out: Tensor = self.body(F.pad(x, [p for n in reversed(size) for p in (0, -n % self.stride)]))
+        return out[..., : size[0], : size[1], : size[2]]
+
+
+def segresnet(inputs: int, channels: Sequence[int]) -> nn.Module:
+    """Build MONAI's SegResNet (Myronenko 2018, arXiv:1810.11654) with batch for group normalization.
+
+    `channels` double from level to level, as its own do; upsampling is trilinear.
+    """
+    from monai.networks.nets import SegResNet
+
+    levels = len(channels)
+    body = SegResNet(
+        init_filters=channels[0],
+        in_channels=inputs,
+        out_channels=1,
+        norm="BATCH",
+        blocks_down=(1, *[2] * (levels - 1)),
+        blocks_up=(1,) * (levels - 1),
+    )
+    return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1))
+
+
+def dynunet(inputs: int, channels: Sequence[int]) -> nn.Module:
+    """Build MONAI's DynUNet, after nnU-Net (Isensee 2021, doi:10.1038/s41592-020-01008-z), with batch norm.
+
+    It upsamples by transposed convolutions, as nnU-Net does; they can leave checkerboards.
+    """
+    from monai.networks.nets import DynUNet
+
+    levels = len(channels)
+    body = DynUNet(
+        spatial_dims=3,
+        in_channels=inputs,
+        out_channels=1,
+        kernel_size=[3] * levels,
+        strides=[1, *[2] * (levels - 1)],
+        upsample_kernel_size=[2] * (levels - 1),
+        filters=channels,
+        norm_name="BATCH",
+    )
+    return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1))
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "unet": ResidualUNet,
+    "unet-base": ResidualUNet,
     "seed-resnet": SeedResNet,
+    "segresnet": segresnet,
+    "dynunet": dynunet,
 }
 
 
-def build_network(name: str, inputs: int, channels: Sequence[int], seed: int) -> nn.Module:
+def build_network(name: str, inputs: int, channels: Sequence[int], seed: int, norm: str = "batch") -> nn.Module:
     """Build a network of the registry with weights drawn from a seed.
 
     Parameters
@@ -132,12 +234,15 @@ def build_network(name: str, inputs: int, channels: Sequence[int], seed: int) ->
         Channels of each level.
     seed : int
         Seed of the initial weights.
+    norm : str
+        Normalization; other than ``batch`` for ``seed-resnet`` only.
 
     Returns
     -------
     torch.nn.Module
         On the CPU, float32.
     """
+    options = {} if norm == "batch" else {"norm": norm}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[name](inputs, channels)
+        return NETWORKS[name](inputs, channels, **options)

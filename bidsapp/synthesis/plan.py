@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
 
+_OURS: dict[str, Any] = {
+    "features": FEATURES,
+    "loss": "l1",
+    "learning_rate": 6e-3,
+    "weight_decay": 0.01,
+    "averaging": 0.0,
+    "augmentation": "intensity",
+    "flip_averaging": True,
+}
 # What differs between the networks of the registry. The article's network keeps the recipe of its article:
-# mean squared error, learning rate 1e-3, no augmentation, the images alone as input.
+# mean squared error, learning rate 1e-3, no augmentation, the images alone as input. Those
+# of MONAI get the recipe of ours, at rates that suit their size; patches are whole strides.
 RECIPES: dict[str, dict[str, Any]] = {
-    "unet": {
-        "channels": (16, 32, 64),
-        "features": FEATURES,
-        "patch": 24,
-        "batch": 4,
-        "loss": "l1",
-        "learning_rate": 6e-3,
-        "weight_decay": 0.01,
-        "averaging": 0.0,
-        "augmentation": "intensity",
-        "flip_averaging": True,
-    },
+    "unet": {**_OURS, "channels": (16, 32, 64), "patch": 24, "batch": 4},
+    "unet-base": {**_OURS, "channels": (32, 64, 128, 256), "patch": 64, "batch": 2, "learning_rate": 3e-3},
     "seed-resnet": {
         "channels": (32,),
         "features": (),
@@ -41,6 +41,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augmentation": "none",
         "flip_averaging": False,
     },
+    "segresnet": {**_OURS, "channels": (16, 32, 64), "patch": 32, "batch": 2, "learning_rate": 2e-3},
+    "dynunet": {**_OURS, "channels": (16, 32, 64, 128), "patch": 48, "batch": 2, "learning_rate": 2e-3},
 }
 WARMUP = 0.3
 BASELINE = "seed-resnet"
@@ -56,6 +58,7 @@ def make_plan(
     precision: str,
     seed: int,
     patch: int | None = None,
+    norm: str = "batch",
     loss: str | None = None,
     averaging: float | None = None,
     learning_rate: float | None = None,
@@ -82,6 +85,8 @@ def make_plan(
         Seed of every random number.
     patch : int or None
         Edge of the training patch, voxels, where it shall not be the recipe's.
+    norm : str
+        Normalization, see `build_network`.
     loss : str or None
         What is minimized, where it shall not be the recipe's.
     averaging : float or None
@@ -115,6 +120,7 @@ def make_plan(
         max_steps=max_steps,
         epochs=epochs,
         seed=seed,
+        norm=norm,
         **recipe,
     )
 

@@ -157,7 +157,7 @@ class _Batches:
 
 def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Any]:
     """Return a new network and its optimizer, on the device."""
-    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed)
+    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     return fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload,no-any-return]
 

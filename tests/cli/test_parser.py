@@ -97,6 +97,10 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--ema", "0.3"],
         [*PLACES, "--ema", "-0.1"],
         [*PLACES, "--model", "/", "--ema", "0.1"],
+        [*PLACES, "--model", "/", "--norm", "weight"],
+        [*PLACES, "--network", "seed-resnet", "--norm", "layer"],
+        [*PLACES, "--network", "swinunetr"],
+        [*PLACES, "--norm", "weight"],
         ["/data", "/out", "group", "--normalization", "none"],
         [*PLACES, "--skull-strip", "precomputed"],
         [*PLACES, "--bias-correction", "precomputed"],
@@ -274,3 +278,10 @@ def test_a_column_to_stratify_by_is_looked_up_before_anything_starts(tmp_path):
         settings_from([*words, "group"])
     with pytest.raises(UsageError, match="leave none to draw"):
         settings_from([*words, "sex", "--crossval"])
+
+
+def test_norm_is_of_the_articles_network_and_never_of_the_window():
+    assert settings_from([*PLACES, "--network", "seed-resnet", "--norm", "weight"]).norm == "weight"
+    for norm in ("instance", "group"):
+        with pytest.raises(UsageError, match="statistics are the window's"):
+            settings_from([*PLACES, "--network", "seed-resnet", "--norm", norm])

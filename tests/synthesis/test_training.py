@@ -77,3 +77,11 @@ def test_it_learns_a_map_that_no_global_one_can(pairs, tmp_path):
         )
     )
     assert ours < 0.8 * floor
+
+
+def test_a_norm_of_the_plan_is_that_of_the_network(stored, plan):
+    shape = {"network": "seed-resnet", "channels": (4,), "features": (), "max_steps": 2}
+    trained = train(stored, dataclasses.replace(plan, norm="weight", **shape), make_fabric("cpu", "32-true"))
+    assert "head.weight" in trained.network.state_dict()
+    assert any("parametrizations" in name for name in trained.network.state_dict())
+    assert not any("running_mean" in name for name in trained.network.state_dict())
