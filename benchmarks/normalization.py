@@ -47,7 +47,7 @@ class Cohort:
         self.files = CohortFiles(settings)
         self.visits = [gathered.visit for gathered in visits]
         self.contrasts = (*settings.source, settings.target)
-        self.white = {visit: np.asarray(self.files.tissue(visit).dataobj) == WHITE for visit in self.visits}
+        self.white = {visit.label: np.asarray(self.files.tissue(visit).dataobj) == WHITE for visit in self.visits}
 
     def alone(self, method: str, contrast: str) -> tuple[list[np.ndarray], float]:
         """Return each visit's white matter on a scale of its own, and the error of the inverse."""
@@ -83,7 +83,7 @@ class Cohort:
         return float(np.abs(scale.inverse(z) - x).max() / np.abs(x).max())
 
     def _white(self, visit, image: nib.Nifti1Image, mask: nib.Nifti1Image) -> np.ndarray:
-        return image.get_fdata()[self.white[visit] & (np.asarray(mask.dataobj) > 0)]
+        return image.get_fdata()[self.white[visit.label] & (np.asarray(mask.dataobj) > 0)]
 
 
 def error_of_inverse(scale, image: nib.Nifti1Image) -> float:
