@@ -1,0 +1,227 @@
+"""The options of the command line, group by group."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bidsapp.cli.words import Labels, contrasts, memory
+from bidsapp.settings import (
+    AUGMENTATIONS,
+    BIAS_CORRECTIONS,
+    DEVICES,
+    LOSSES,
+    NETWORKS,
+    NORMALIZATIONS,
+    NORMS,
+    REFERENCE_POLICIES,
+    REGISTRATIONS,
+    SKULL_STRIPPERS,
+    TEMPLATE_REGISTRATIONS,
+    Settings,
+)
+
+
+def add_selection(group: argparse._ArgumentGroup) -> None:
+    """Add the options that select visits."""
+    group.add_argument(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        action=Labels,
+        prefix="sub-",
+        metavar="LABEL",
+        help="only these participants, at both levels: labels, with or without sub-, or a text file of them",
+    )
+    group.add_argument(
+        "--session-label",
+        "--session-id",
+        nargs="+",
+        action=Labels,
+        prefix="ses-",
+        metavar="LABEL",
+        help="only these sessions, in the same way",
+    )
+    group.add_argument("--bids-filter-file", type=Path, metavar="JSON", help="contrast → pybids entities")
+    group.add_argument(
+        "--skip-bids-validation", action="store_true", help="go on without dataset_description.json"
+    )
+
+
+def add_preprocessing(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the participant level."""
+    group.add_argument(
+        "--reference",
+        metavar="T1w",
+        help=f"contrast that every visit needs and has its grid ({_default('reference')})",
+    )
+    group.add_argument(
+        "--reference-policy",
+        choices=REFERENCE_POLICIES,
+        help=f"which of several is used; best: finest voxels, least motion ({_default('reference_policy')})",
+    )
+    group.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        action="extend",
+        metavar="NAME=PATH",
+        help="datasets whose transforms are used and, where precomputed is asked for, brain masks and images",
+    )
+    group.add_argument(
+        "--contrasts", type=contrasts, metavar="T2w[,ct]", help="further contrasts to preprocess, where acquired"
+    )
+    group.add_argument(
+        "--bias-correction",
+        choices=BIAS_CORRECTIONS,
+        help="of MR images; precomputed: take the preprocessed images of --derivatives, where there are some "
+        f"({_default('bias_correction')})",
+    )
+    group.add_argument("--write-bias-field", action="store_true", help="write the bias field beside the image")
+    group.add_argument(
+        "--skull-strip",
+        choices=SKULL_STRIPPERS,
+        help="how the brain is found on MR images; precomputed: by --derivatives; skip: they came without skull; "
+        f"auto: deepbet, and a template where that fails ({_default('skull_strip')})",
+    )
+    group.add_argument(
+        "--registration", choices=REGISTRATIONS, help=f"to the reference ({_default('registration')})"
+    )
+    group.add_argument(
+        "--resolution",
+        metavar="MM",
+        help=f"voxel edges of the visit's grid: 1, 1,1,2 or native ({_default('resolution')})",
+    )
+    group.add_argument(
+        "--output-spaces",
+        nargs="+",
+        metavar="SPACE",
+        help="standard spaces to write preprocessed images in, too, NAME[:res-MM]: MNI152NLin2009aSym, which is "
+        "carried along, or a template of a local TEMPLATEFLOW_HOME",
+    )
+    group.add_argument(
+        "--template-registration",
+        choices=TEMPLATE_REGISTRATIONS,
+        help=f"of the reference to their templates ({_default('template_registration')})",
+    )
+    group.add_argument(
+        "--normalization",
+        metavar=f"{{{','.join(NORMALIZATIONS)}}}",
+        help=f"intensity scale of MR images ({_default('normalization')})",
+    )
+
+
+def add_synthesis(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the group level."""
+    group.add_argument(
+        "--source", type=contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({_default('source')})"
+    )
+    group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
+    group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
+    group.add_argument(
+        "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
+    )
+    group.add_argument("--crossval", action="store_true", help="leave one participant out, to measure")
+    group.add_argument(
+        "--splits",
+        type=Path,
+        metavar="TSV",
+        help="folds to use again: splits.tsv of a bundle, or any table with the columns participant and fold",
+    )
+    group.add_argument(
+        "--stratify",
+        metavar="COLUMN",
+        help="of participants.tsv: folds are alike in it; give it at both levels, the first carries it along",
+    )
+    group.add_argument(
+        "--axial-range",
+        metavar="LOW,HIGH",
+        help="learn and measure only between these percentages of the brain's height, such as 20,80",
+    )
+    group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
+    _add_training(group)
+
+
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--loss", choices=LOSSES, help="what its training minimizes (what suits the network)")
+    group.add_argument(
+        "--augmentation",
+        choices=AUGMENTATIONS,
+        help="how training patches vary; physics: with bias field, blur, motion and such (what suits the network)",
+    )
+    group.add_argument(
+        "--ema",
+        type=float,
+        metavar="SHARE",
+        help="average the weights over about this share of the steps, 0 to 0.28 (what suits the network)",
+    )
+    group.add_argument(
+        "--lr",
+        metavar="auto|RATE",
+        help="peak learning rate; auto: found by a range test of 100 steps (what suits the network)",
+    )
+    group.add_argument(
+        "--norm",
+        metavar=f"{{{','.join(NORMS)}}}",
+        help=f"normalization of --network seed-resnet ({_default('norm')})",
+    )
+    group.add_argument(
+        "--max-minutes",
+        type=float,
+        metavar="N",
+        help=f"time of the group level ({_default('max_minutes')}); with --crossval of each fold and network",
+    )
+    group.add_argument(
+        "--max-steps", type=int, metavar="N", help="steps of each training, for runs that repeat to the bit"
+    )
+    group.add_argument(
+        "--epochs",
+        type=float,
+        metavar="N",
+        help="the same, counted in epochs: each draws as many voxels as all brains have that are learned from",
+    )
+
+
+def add_resources(group: argparse._ArgumentGroup) -> None:
+    """Add the options that limit what a run may use."""
+    group.add_argument("--nprocs", "--n-cpus", type=int, metavar="N", help="processes at a time")
+    group.add_argument(
+        "--omp-nthreads",
+        type=int,
+        metavar="N",
+        help="threads of the group level; every step of the participant level takes one, so that it repeats",
+    )
+    group.add_argument("--mem", dest="mem_gb", type=memory, metavar="16G", help="memory; a bare number is MB")
+    group.add_argument("--device", choices=DEVICES, help=f"where networks run ({_default('device')})")
+
+
+def add_run(group: argparse._ArgumentGroup) -> None:
+    """Add the options of how a run goes."""
+    group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="intermediate files (OUTPUT_DIR/work)")
+    group.add_argument("--config-file", type=Path, metavar="TOML", help="settings of an earlier run")
+    group.add_argument("--dry-run", action="store_true", help="print what would be processed, and stop")
+    group.add_argument(
+        "--seed",
+        "--random-seed",
+        type=int,
+        metavar="N",
+        help=f"seed of the group level ({_default('seed')}); the participant level always takes the same one",
+    )
+    group.add_argument("--sloppy", action="store_true", help="coarse and quick, for tests only")
+    group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first failure")
+    group.add_argument("--debug", action="store_true", help="show where an error came from")
+    group.add_argument("--notrack", action=_Nothing, nargs=0, help="accepted; nothing ever leaves the machine")
+    group.add_argument("-v", "--verbose", dest="verbosity", action="count", help="say more; twice: say everything")
+
+
+class _Nothing(argparse.Action):
+    def __call__(self, *_: Any, **__: Any) -> None:
+        """Accept the option and do nothing."""
+
+
+def _default(name: str) -> str:
+    value = getattr(Settings, name)
+    return (
+        ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    )
