@@ -41,19 +41,33 @@ class Workers(MultiProcPlugin):
         future.add_done_callback(lambda ended: self._ended(ended, job, again=again))
 
     def _ended(self, future: Future[dict[str, Any]], job: tuple[Node, bool, int], *, again: bool) -> None:
+        """Hand on what came of a node; whatever happens, or Nipype waits for it for ever."""
         node, _, task = job
         if future.cancelled():
             return
         error = future.exception()
         if error is None:
             self._taskresult[task] = future.result()
-        elif again and isinstance(error, BrokenProcessPool):
+            return
+        if again and isinstance(error, BrokenProcessPool):
+            error = self._try_alone(job)
+            if error is None:
+                return
+        try:
+            if isinstance(error, BrokenProcessPool):
+                _leave_word(node)
+        finally:
+            self._taskresult[task] = {"taskid": task, "result": None, "traceback": [f"{node.fullname}: {error}"]}
+
+    def _try_alone(self, job: tuple[Node, bool, int]) -> BaseException | None:
+        """Start a node once more in a process of its own, or return why that cannot be."""
+        try:
             pool = self._new_pool(1)
             self._send(pool, job, again=False)
             pool.shutdown(wait=False)  # once it has done this
-        else:
-            _leave_word(node)
-            self._taskresult[task] = {"taskid": task, "result": None, "traceback": [f"{node.fullname}: {error}"]}
+        except OSError as error:  # no memory for another process
+            return error
+        return None
 
     def _new_pool(self, size: int) -> ProcessPoolExecutor:
         context = get_context(self.plugin_args["mp_context"])

@@ -6,6 +6,7 @@ from nipype.pipeline.engine import Node, Workflow
 
 from bidsapp.resources import Grant
 from bidsapp.workflows.execution import execute
+from bidsapp.workflows.workers import Workers
 
 
 def work(times, file):
@@ -59,3 +60,18 @@ def test_a_process_that_was_killed_once_is_tried_again(run):
     outcome = run(times=1)
     assert outcome.failures == []
     assert outcome.finished == {*OTHERS, "participant.sub_01.a", "participant.sub_01.b"}
+
+
+def test_where_there_is_no_memory_for_a_second_try_the_run_ends_all_the_same(run, monkeypatch):
+    make = Workers._new_pool
+
+    def scarce(workers, size):
+        if size == 1:
+            raise OSError("no memory for another process")
+        return make(workers, size)
+
+    monkeypatch.setattr(Workers, "_new_pool", scarce)
+    outcome = run(times=9)
+    failed = {failure.node for failure in outcome.failures}
+    assert "participant.sub_01.a" in failed
+    assert {f"participant.sub_0{number}.a" for number in (1, 2, 3)} <= failed | outcome.finished
