@@ -239,8 +239,10 @@ class Plan:
         Patches per step.
     loss : str
         What is minimized in the brain; see `bidsapp.synthesis.losses.LOSSES`.
+    optimizer : str
+        ``adamw``, or ``muon`` beside it for convolutions; see `bidsapp.synthesis.optimizer`.
     learning_rate, warmup, weight_decay : float
-        Peak of the one-cycle schedule, the share of the training in which it rises, and AdamW's decay.
+        Peak of the one-cycle schedule, the share of the training in which it rises, and the decay of the weights.
     averaging : float
         Width of the running average of the weights that is kept (`bidsapp.synthesis.averaging.WeightAverage`), as
         a share of the steps; 0 keeps the last weights.
@@ -271,6 +273,7 @@ class Plan:
     patch: int
     batch: int
     loss: str
+    optimizer: str
     learning_rate: float
     warmup: float
     weight_decay: float

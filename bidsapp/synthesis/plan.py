@@ -17,6 +17,7 @@ FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
 _OURS: dict[str, Any] = {
     "features": FEATURES,
     "loss": "l1",
+    "optimizer": "muon",
     "learning_rate": 6e-3,
     "weight_decay": 0.01,
     "averaging": 0.0,
@@ -35,6 +36,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "patch": 32,
         "batch": 2,
         "loss": "mse",
+        "optimizer": "adamw",
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
         "averaging": 0.0,

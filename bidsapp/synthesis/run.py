@@ -1,4 +1,4 @@
-"""A training between two steps: AdamW on a one-cycle schedule, and all that the next step depends on."""
+"""A training between two steps: a one-cycle schedule, and all that the next step depends on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bidsapp.synthesis.augmentation import augment
 from bidsapp.synthesis.averaging import WeightAverage
 from bidsapp.synthesis.losses import LOSSES
 from bidsapp.synthesis.networks import build_network
+from bidsapp.synthesis.optimizer import make_optimizers
 from bidsapp.synthesis.sampling import Batch, PatchSampler
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Run:
     def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
         self.plan = plan
         self.fabric = fabric
-        self.network, self.optimizer = set_up(plan, fabric)
+        self.network, self.optimizers = set_up(plan, fabric)
         self.batches = _Batches(volumes, plan, fabric)
         self.average = WeightAverage(plan.averaging) if plan.averaging else None
         self.history: list[Step] = []
@@ -69,8 +70,8 @@ class Run:
 
     def step_at(self, learning_rate: float, momentum: float) -> float:
         """Take an optimizer step and return the loss before it."""
-        _set_schedule(self.optimizer, learning_rate, momentum)
-        loss = take_step(self.network, self.optimizer, self.batches.next(), self.plan, self.fabric)
+        _set_schedule(self.optimizers, learning_rate, momentum)
+        loss = take_step(self.network, self.optimizers, self.batches.next(), self.plan, self.fabric)
         if self.average is not None:
             self.average.update(self.network.module.parameters(), len(self.history) + 1)
         return loss
@@ -86,7 +87,7 @@ class Run:
         """Return it as tensors and plain types, for a checkpoint."""
         return {
             "network": self.network.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": self.average.weights if self.average else [],
             "patches": self.batches.sampler.random.bit_generator.state,
             "variation": self.batches.generator.get_state(),
@@ -97,7 +98,8 @@ class Run:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a `state`."""
         self.network.module.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         if self.average is not None:
             self.average.weights = [tensor.to(self.fabric.device) for tensor in state["average"]]
         self.batches.sampler.random.bit_generator.state = state["patches"]
@@ -155,26 +157,31 @@ class _Batches:
         return type(batch)(inputs, target, mask, batch.left_right)
 
 
-def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Any]:
-    """Return a new network and its optimizer, on the device."""
+def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Sequence[Any]]:
+    """Return a new network and its optimizers, on the device."""
     network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-    return fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload,no-any-return]
+    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    optimizers = make_optimizers(network, plan.optimizer, plan.learning_rate, plan.weight_decay)
+    placed, *wrapped = fabric.setup(network, *optimizers)
+    return placed, wrapped
 
 
-def take_step(network: nn.Module, optimizer: Any, batch: Batch, plan: Plan, fabric: Fabric) -> float:
+def take_step(network: nn.Module, optimizers: Sequence[Any], batch: Batch, plan: Plan, fabric: Fabric) -> float:
     """Take an optimizer step on a batch and return its loss."""
     network.train()
     prediction: Tensor = network(batch.inputs)
     loss = LOSSES[plan.loss](prediction, batch.target, batch.mask)
-    optimizer.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)
     fabric.backward(loss)
-    fabric.clip_gradients(network, optimizer, max_norm=MAX_GRADIENT_NORM)
-    optimizer.step()
+    fabric.clip_gradients(network, optimizers[0], max_norm=MAX_GRADIENT_NORM)
+    for optimizer in optimizers:
+        optimizer.step()
     return float(loss.detach())
 
 
-def _set_schedule(optimizer: Any, learning_rate: float, momentum: float) -> None:
-    for group in optimizer.param_groups:
+def _set_schedule(optimizers: Sequence[Any], learning_rate: float, momentum: float) -> None:
+    """Set the rate of all, and the momentum of AdamW; that of the other, of .95, is part of its method."""
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["lr"] = learning_rate
-        group["betas"] = (momentum, 0.99)
+        if "betas" in group:
+            group["betas"] = (momentum, 0.99)

@@ -146,7 +146,7 @@ def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = ti
     float
         The quickest of three, after one to warm up.
     """
-    network, optimizer = set_up(plan, fabric)
+    network, optimizers = set_up(plan, fabric)
     shape = (plan.batch, 1, plan.patch, plan.patch, plan.patch)
     inputs = torch.rand(plan.batch, plan.inputs, *shape[2:]).contiguous(memory_format=torch.channels_last_3d)
     inputs, target, mask = fabric.to_device((inputs, torch.rand(shape), torch.ones(shape)))
@@ -154,7 +154,7 @@ def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = ti
     seconds = []
     for _ in range(4):
         start = clock()
-        take_step(network, optimizer, batch, plan, fabric)
+        take_step(network, optimizers, batch, plan, fabric)
         seconds.append(clock() - start)
     return min(seconds[1:])
 
