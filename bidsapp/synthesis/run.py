@@ -142,7 +142,7 @@ class _Batches:
     def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
         self.plan = plan
         self.fabric = fabric
-        self.sampler = PatchSampler(volumes, plan.inputs, plan.patch, plan.seed)
+        self.sampler = PatchSampler(volumes, plan)
         self.generator = torch.Generator().manual_seed(plan.seed)
 
     def next(self) -> Batch:
@@ -157,7 +157,7 @@ class _Batches:
 
 def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Any]:
     """Return a new network and its optimizer, on the device."""
-    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm)
+    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm, plan.slices)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     return fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload,no-any-return]
 
