@@ -30,8 +30,8 @@ def candidates(args: argparse.Namespace):
             seed=args.seed,
         )
 
-    sizes = [dataclasses.replace(plan("unet"), channels=c, patch=p) for c, p in SIZES["unet"]]
-    return {f"{p.network} {'-'.join(map(str, p.channels))} on {p.patch}": p for p in (*sizes, plan(BASELINE))}
+    sizes = [dataclasses.replace(plan("unet"), channels=c, patch=(p, p, p)) for c, p in SIZES["unet"]]
+    return {f"{p.network} {'-'.join(map(str, p.channels))} on {p.patch[0]}": p for p in (*sizes, plan(BASELINE))}
 
 
 def main() -> None:

@@ -214,14 +214,17 @@ def _request(settings: Settings) -> dict[str, Any]:
     from bidsapp.synthesis.bundle import file_sha256
 
     data = ("source", "target", "reference", "normalization", "crossval", "axial_range")
+    shown = ("input_mode", "slice_axis")
     training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
     length = ("max_minutes", "max_steps", "epochs")
-    values = {name: getattr(settings, name) for name in (*data, *training, *length)}
+    values = {name: getattr(settings, name) for name in (*data, *shown, *training, *length)}
     splits = settings.splits and file_sha256(settings.splits)
     return {**values, "splits": splits, "version": __version__}
 
 
-def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan | None]:
+def _plans(
+    settings: Settings, folds: int, fabric: Fabric, extents: Sequence[int] | None = None
+) -> tuple[Plan, Plan | None]:
     from bidsapp.synthesis.plan import BASELINE, make_plan
     from bidsapp.synthesis.sizing import size_to_minutes
 
@@ -247,7 +250,14 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             **asked,
         )
 
-    asked = {"loss": settings.loss, "augmentation": settings.augmentation, "averaging": settings.ema}
+    asked = {
+        "loss": settings.loss,
+        "augmentation": settings.augmentation,
+        "averaging": settings.ema,
+        "input_mode": settings.input_mode,
+        "slice_axis": settings.slice_axis,
+        "extents": extents,
+    }
     mine = plan(settings.network, learning_rate=rate, **asked)
     return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
 
@@ -260,9 +270,11 @@ def _tested(
     checkpoints: Path,
 ) -> tuple[Plan, Plan | None]:
     """Return the plans, with a learning rate found on what the first fold learns from where that was asked for."""
+    from bidsapp.synthesis.modes import WHOLE, largest
     from bidsapp.synthesis.rates import RATES_FILE, find_rate
 
-    plan, baseline = _plans(settings, len(folds), fabric)
+    extents = largest(list(stored.values())) if settings.input_mode in WHOLE else None
+    plan, baseline = _plans(settings, len(folds), fabric, extents)
     if settings.lr == "auto":
         volumes = [volume for pair, volume in stored.items() if pair.participant not in folds[0].held_out]
         plan, test = find_rate(volumes, plan, fabric)

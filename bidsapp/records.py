@@ -233,14 +233,12 @@ class Plan:
         Channels of each level, the first at full resolution.
     features : tuple of str
         Input channels besides the sources; see `bidsapp.synthesis.pairs.FEATURES`.
-    patch : int
-        Edge of the cubic training patch, voxels of the common grid.
+    patch : tuple of int
+        Shape of what the network is shown at once in training, voxels of the common grid; the slicing axis last.
     batch : int
         Patches per step.
     loss : str
         What is minimized in the brain; see `bidsapp.synthesis.losses.LOSSES`.
-    optimizer : str
-        ``adamw``, or ``muon`` beside it for convolutions; see `bidsapp.synthesis.optimizer`.
     learning_rate, warmup, weight_decay : float
         Peak of the one-cycle schedule, the share of the training in which it rises, and the decay of the weights.
     averaging : float
@@ -263,6 +261,13 @@ class Plan:
         Seed of weights, patches and augmentation.
     norm : str
         Normalization of the network: ``batch``; for ``seed-resnet`` also ``weight`` or ``spectral``.
+    optimizer : str
+        ``adamw``, or ``muon`` beside it for convolutions; see `bidsapp.synthesis.optimizer`.
+    input_mode : str
+        What the network is shown: ``patches``, whole ``volumes``, or of two dimensions ``slices``, ``slice-patches`` and, with
+        neighbouring slices, ``slabs``; see `bidsapp.synthesis.modes`.
+    slice_axis : str or None
+        ``axial``, ``coronal`` or ``sagittal`` where there are slices.
     """
 
     sources: tuple[str, ...]
@@ -270,10 +275,9 @@ class Plan:
     network: str
     channels: tuple[int, ...]
     features: tuple[str, ...]
-    patch: int
+    patch: tuple[int, int, int]
     batch: int
     loss: str
-    optimizer: str
     learning_rate: float
     warmup: float
     weight_decay: float
@@ -286,11 +290,19 @@ class Plan:
     epochs: float | None
     seed: int
     norm: str = "batch"
+    optimizer: str = "adamw"
+    input_mode: str = "patches"
+    slice_axis: str | None = None
 
     @property
     def inputs(self) -> int:
         """Number of input channels: the sources, then the features."""
         return len(self.sources) + len(self.features)
+
+    @property
+    def slices(self) -> int | None:
+        """Slices that the network reads for each that it predicts; ``None`` for one of three dimensions."""
+        return None if self.slice_axis is None else self.patch[2]
 
 
 @dataclass(frozen=True)

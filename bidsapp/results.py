@@ -14,6 +14,7 @@ from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
+from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.rates import RATES_FILE
@@ -145,8 +146,8 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
-        f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
-        f"time, by {PHRASES[plan.loss]}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
+        f"{plan.target} from {' and '.join(plan.sources)} on {phrase(plan)}, "
+        f"by {PHRASES[plan.loss]}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
         f"learning rate {plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, "
         f"precision {plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
         f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "

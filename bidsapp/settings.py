@@ -20,6 +20,11 @@ NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
 NORMS = ("batch", "weight", "spectral")
 LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
 AUGMENTATIONS = ("none", "intensity", "physics")
+# What a network is shown at once; those of two dimensions, along an axis, and networks that work in a plane.
+INPUT_MODES = ("patches", "volumes", "slabs", "slices", "slice-patches")
+SLICED_MODES = ("slabs", "slices", "slice-patches")
+SLICE_AXES = ("axial", "coronal", "sagittal")
+PLANAR_NETWORKS = ("unet", "unet-base", "seed-resnet", "dynunet")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
@@ -90,6 +95,11 @@ class Settings:
         Name in the registry of networks.
     norm : str
         Normalization of ``seed-resnet``: ``batch``, ``weight`` or ``spectral``.
+    input_mode : str
+        What the network is shown at once: 3D ``patches``, whole ``volumes``, 2D ``slices`` or ``slice-patches``,
+        or ``slabs``, slices with their neighbours.
+    slice_axis : str or None
+        In which plane slices lie; by default ``axial``.
     loss : str or None
         What the training minimizes in the brain; by default what suits the network.
     ema : float or None
@@ -157,6 +167,8 @@ class Settings:
     target: str = "FLAIR"
     network: str = "unet"
     norm: str = "batch"
+    input_mode: str = "patches"
+    slice_axis: str | None = None
     loss: str | None = None
     ema: float | None = None
     augmentation: str | None = None

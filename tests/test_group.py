@@ -23,6 +23,7 @@ from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
+from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.training import make_fabric
 
 from .derived import SCALE, write_visit
@@ -200,7 +201,25 @@ def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
     bundle = read_bundle(with_bundle().model)
     for loss in LOSSES:
         text = results._methods(replace(bundle, plan=replace(PLAN, loss=loss)))
-        assert f"by {PHRASES[loss]}, with AdamW" in text
+        assert f"by {PHRASES[loss]}, with Muon for the convolutions and AdamW" in text
+
+
+def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, with_bundle, tmp_path):
+    fabric = make_fabric("cpu", "32-true")
+    volume = TrainingVolume(*[np.ones((1, 9, 8, 7), np.float16)] * 3, np.arange(9), (2, 0, 1))
+    stored = {Pair("v", "sub-1", (), Path()): volume}
+    asked = replace(settings, max_steps=3, input_mode="slabs", slice_axis="coronal")
+    folds = [Fold(0, frozenset({"sub-1"}))]
+    plan, baseline = group._tested(asked, stored, folds, fabric, tmp_path)
+    assert (plan.input_mode, plan.slice_axis, plan.patch) == ("slabs", "coronal", (7, 8, 5))
+    assert (baseline.input_mode, baseline.slice_axis, baseline.patch) == ("patches", None, (32, 32, 32))
+    assert group._tested(replace(asked, slice_axis=None), stored, folds, fabric, tmp_path)[0].slice_axis == "axial"
+    requests = (settings, asked, replace(asked, slice_axis=None), replace(settings, input_mode="volumes"))
+    assert len({str(group._request(s)) for s in requests}) == 4
+    bundle = read_bundle(with_bundle().model)
+    assert "on patches of 16 × 16 × 16 voxels, 4 at a time, by" in results._methods(bundle)
+    text = results._methods(replace(bundle, plan=plan))
+    assert "on coronal slices with 2 neighbours on either side, 8 at a time, by" in text
 
 
 @pytest.mark.slow

@@ -13,13 +13,17 @@ from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    INPUT_MODES,
     LOSSES,
     NETWORKS,
     NORMALIZATIONS,
     NORMS,
+    PLANAR_NETWORKS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
+    SLICE_AXES,
+    SLICED_MODES,
     TEMPLATE_REGISTRATIONS,
 )
 from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
@@ -50,6 +54,8 @@ CHOICES = {
     "template_registration": TEMPLATE_REGISTRATIONS,
     "normalization": NORMALIZATIONS,
     "norm": NORMS,
+    "input_mode": INPUT_MODES,
+    "slice_axis": SLICE_AXES,
 }
 
 
@@ -105,6 +111,16 @@ def _check_training(settings: Settings) -> None:
         raise UsageError("--epochs and --max-steps both say how long to train", "give one of them")
     if settings.lr not in {None, "auto"} and not _is_within(settings.lr, *RATES):
         raise UsageError(f"lr = {settings.lr!r}: no learning rate of {RATES[0]:g} to {RATES[1]:g}", "or give auto")
+    if settings.input_mode in SLICED_MODES and settings.network not in PLANAR_NETWORKS:
+        raise UsageError(
+            f"--input-mode {settings.input_mode}: {settings.network} works in three dimensions only",
+            f"give --network {', '.join(PLANAR_NETWORKS)}; or --input-mode patches or volumes",
+        )
+    if settings.slice_axis is not None and settings.input_mode not in SLICED_MODES:
+        raise UsageError(
+            f"--slice-axis {settings.slice_axis}: there are no slices with --input-mode {settings.input_mode}",
+            f"give --input-mode {', '.join(SLICED_MODES)}; or leave the axis out",
+        )
 
 
 def _check_contrasts(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    INPUT_MODES,
     LOSSES,
     NETWORKS,
     NORMALIZATIONS,
@@ -18,6 +19,7 @@ from bidsapp.settings import (
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
+    SLICE_AXES,
     TEMPLATE_REGISTRATIONS,
     Settings,
 )
@@ -144,6 +146,13 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--input-mode",
+        choices=INPUT_MODES,
+        help="what the network is shown at once: 3D patches, whole 3D volumes, slabs (2.5D: a slice with two "
+        f"neighbours on either side), 2D slices, or patches of 2D slices ({_default('input_mode')})",
+    )
+    group.add_argument("--slice-axis", choices=SLICE_AXES, help="the plane of 2D and 2.5D slices (axial)")
     group.add_argument("--loss", choices=LOSSES, help="what its training minimizes (what suits the network)")
     group.add_argument(
         "--augmentation",

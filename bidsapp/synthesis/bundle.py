@@ -115,7 +115,7 @@ class Bundle:
         from safetensors.torch import load_file
 
         plan = self.plan
-        network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm)
+        network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm, plan.slices)
         network.load_state_dict(load_file(self.path / weights_file(fold)))
         return network.eval()
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's use
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized
 
+from bidsapp.synthesis.modes import axis_order, margin
 from bidsapp.synthesis.windows import boxes, cut
 
 if TYPE_CHECKING:
@@ -68,21 +69,26 @@ def predict(
     ndarray, shape (X, Y, Z), float32
         In normalized units, cropped like the volume, meaningful inside its mask.
     """
-    inputs = torch.from_numpy(volume.inputs[: plan.inputs])[None]
+    order, extra = axis_order(plan, volume.axes), margin(plan)
+    mask = volume.mask.transpose(order)
+    inputs = torch.from_numpy(volume.inputs[: plan.inputs].transpose(0, *(1 + axis for axis in order)))[None]
+    inputs = F.pad(inputs, (extra, extra)) if extra else inputs
     most = window**3 if window else LAYER // plan.channels[0]
-    total = np.zeros(volume.mask.shape, np.float32)
+    total = np.zeros(mask.shape, np.float32)
     for network in networks:
-        forward = _forward(network, volume.left_right + 2, plan, fabric)
-        stride, needed = _geometry(network, most)
-        shared = needed if overlap is None else -(-overlap // stride) * stride
-        axes = cut(volume.mask.shape, most, shared, stride)
+        forward = _forward(network, 2 + order.index(volume.axes[0]), plan, fabric)
+        strides, needed = _geometry(network, plan, most)
+        shared = needed if overlap is None else [-(-overlap // stride) * stride for stride in strides]
+        axes = cut(mask.shape, most, shared, strides)
         for box, weights in boxes(axes):
-            if not volume.mask[box].any():
+            if not mask[box].any():
                 continue
-            patch = _padded(inputs[:, :, *box], weights.shape)
-            seen = tuple(slice(n) for n in volume.mask[box].shape)
+            x, y, z = box
+            patch = inputs[:, :, x, y, slice(z.start, z.stop + 2 * extra)]
+            patch = _padded(patch, (*weights.shape[:2], weights.shape[2] + 2 * extra))
+            seen = tuple(slice(n) for n in mask[box].shape)
             total[box] += (weights * forward(patch))[seen] / np.float32(len(networks))
-    return total
+    return np.ascontiguousarray(total.transpose(np.argsort(order)))
 
 
 def fold_normalization(network: nn.Module) -> nn.Module:
@@ -116,7 +122,7 @@ def _plain(convolution: nn.Conv3d) -> nn.Conv3d:
 def _forward(
     network: nn.Module, left_right: int, plan: Plan, fabric: Fabric
 ) -> Callable[[Tensor], NDArray[np.float32]]:
-    """Return a function that predicts one window ``(1, C, X, Y, Z)`` as an array ``(X, Y, Z)``."""
+    """Return a function that predicts one window ``(1, C, X, Y, Z)`` as an array, of slabs the inner slices."""
     layout = torch.channels_last_3d
     fast = fabric.to_device(fold_normalization(network).to(memory_format=layout))  # type: ignore[call-overload]
 
@@ -131,12 +137,16 @@ def _forward(
     return forward
 
 
-def _geometry(network: nn.Module, most: int) -> tuple[int, int]:
-    """Return a network's stride and the overlap that it needs, a multiple of the stride, in voxels."""
+def _geometry(network: nn.Module, plan: Plan, most: int) -> tuple[list[int], list[int]]:
+    """Return for each axis a network's stride and the overlap that it needs, a multiple of the stride, in voxels.
+
+    Slices need none: what one is predicted from is never cut off.
+    """
     stride, reach = (int(cast("int", getattr(network, name))) for name in ("stride", "reach"))
-    half_window = int(most ** (1 / 3)) // 2
+    half_window = int(most ** (1 / 3 if plan.slices is None else 1 / 2)) // 2
     wanted = min(2 * reach, LONGEST_OVERLAP, half_window)
-    return stride, max(wanted // stride, 0) * stride
+    overlap = max(wanted // stride, 0) * stride
+    return ([stride] * 3, [overlap] * 3) if plan.slices is None else ([stride] * 2 + [1], [overlap] * 2 + [0])
 
 
 def _padded(patch: Tensor, shape: Sequence[int]) -> Tensor:

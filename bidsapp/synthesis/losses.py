@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 
 if TYPE_CHECKING:
@@ -98,15 +99,16 @@ def masked_gradient(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar, float32: the mean over the three axes.
+        A scalar, float32: the mean over the axes along which a patch has neighbours.
     """
     error = prediction.float() - target
     terms = []
-    for axis in (2, 3, 4):
-        n = error.shape[axis]
+    for axis, n in enumerate(error.shape[2:], 2):
+        if n == 1:
+            continue
         both = mask.narrow(axis, 1, n - 1) * mask.narrow(axis, 0, n - 1)
         terms.append(_masked_mean(error.diff(dim=axis).abs(), both))
-    return (terms[0] + terms[1] + terms[2]) / 3
+    return torch.stack(terms).mean()
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {

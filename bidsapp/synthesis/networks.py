@@ -5,44 +5,52 @@ voxel then depends on the voxel's neighbourhood only, never on the size, place o
 was computed in. Upsampling is trilinear; transposed convolutions leave checkerboards.
 
 Every network says its ``stride``, the voxels between two of its coarsest level, and its ``reach``, how far away
-the input that a predicted voxel depends on can lie: windows are laid out by them.
+the input that a predicted voxel depends on can lie: windows are laid out by them. A planar network is the same
+with kernels, strides and upsampling in the plane of the first two axes only.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from bidsapp.synthesis.slices import Sliced, beyond, edges
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
 class ConvNorm(nn.Sequential):
-    """A 3×3×3 convolution, batch normalization and a rectifier."""
+    """A 3×3×3 convolution, or a planar one, batch normalization and a rectifier."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, planar: bool = False) -> None:
         super().__init__(
-            nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            _convolution(inputs, outputs, stride, planar=planar),
             nn.BatchNorm3d(outputs),
             nn.ReLU(inplace=True),
         )
 
 
+def _convolution(inputs: int, outputs: int, stride: int = 1, *, planar: bool) -> nn.Conv3d:
+    steps, border = edges(stride, planar), edges(1, planar, flat=0)
+    return nn.Conv3d(inputs, outputs, edges(3, planar), stride=steps, padding=border, bias=False)
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions beside an identity (He et al. 2016, doi:10.1109/CVPR.2016.90)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, planar: bool = False) -> None:
         super().__init__()
         last = nn.BatchNorm3d(channels)
         # Starting as the identity lets the first steps train the shallow path, which matters when steps are few.
         nn.init.zeros_(last.weight)
-        convolution = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.body = nn.Sequential(ConvNorm(channels, channels), convolution, last)
+        convolution = _convolution(channels, channels, planar=planar)
+        self.body = nn.Sequential(ConvNorm(channels, channels, planar=planar), convolution, last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, X, Y, Z)`` to the same shape."""
@@ -63,25 +71,28 @@ class ResidualUNet(nn.Module):
         Input channels.
     channels : sequence of int
         Channels of each level, the first at full resolution.
+    planar : bool
+        Whether it works in the plane only.
     """
 
-    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], *, planar: bool = False) -> None:
         super().__init__()
         self.stride = 2 ** (len(channels) - 1)
+        self.strides, self.upsampling = edges(self.stride, planar), edges(2, planar)
         # At full resolution two convolutions; on the way down to a level its strided one, there a block of two and
         # the interpolation; on the way up, at the levels between, another block of two.
         self.reach = 2 + sum(
             2 ** (k - 1) + 3 * 2**k + 2 * 2**k * (k < len(channels) - 1) for k in range(1, len(channels))
         )
-        self.stem = ConvNorm(inputs, channels[0])
+        self.stem = ConvNorm(inputs, channels[0], planar=planar)
         finer_coarser = list(pairwise(channels))
         self.down = nn.ModuleList(
-            nn.Sequential(ConvNorm(fine, coarse, stride=2), ResidualBlock(coarse))
+            nn.Sequential(ConvNorm(fine, coarse, stride=2, planar=planar), ResidualBlock(coarse, planar=planar))
             for fine, coarse in finer_coarser
         )
         self.reduce = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in finer_coarser)
         self.up = nn.ModuleList(
-            ConvNorm(fine, fine) if level == 0 else ResidualBlock(fine)
+            ConvNorm(fine, fine, planar=planar) if level == 0 else ResidualBlock(fine, planar=planar)
             for level, (fine, _) in enumerate(finer_coarser)
         )
         self.head = nn.Conv3d(channels[0], 1, 1)
@@ -91,14 +102,15 @@ class ResidualUNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
         size = x.shape[2:]
-        x = F.pad(x, [p for n in reversed(size) for p in (0, -n % self.stride)])
+        x = F.pad(x, beyond(size, self.strides))
         features = self.stem(x)
         skips = []
         for down in self.down:
             skips.append(features)
             features = down(features)
         for level in reversed(range(len(self.up))):
-            coarse = F.interpolate(self.reduce[level](features), scale_factor=2, mode="trilinear")
+            coarse = self.reduce[level](features)
+            coarse = F.interpolate(coarse, scale_factor=self.upsampling, mode="trilinear")
             features = self.up[level](skips[level] + coarse)
         out: Tensor = self.head(features) + self.input_skip(x)
         return out[..., : size[0], : size[1], : size[2]]
@@ -122,13 +134,19 @@ class SeedResNet(nn.Module):
         One number.
     norm : str
         ``batch``, ``weight`` or ``spectral``.
+    planar : bool
+        Whether it works in the plane only.
     """
 
-    def __init__(self, inputs: int, channels: Sequence[int], norm: str = "batch") -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], norm: str = "batch", *, planar: bool = False) -> None:
         super().__init__()
         (width,) = channels
         self.stride, self.reach = 1, 5
-        self.body = nn.Sequential(ConvNorm(inputs, width), ResidualBlock(width), ResidualBlock(width))
+        self.body = nn.Sequential(
+            ConvNorm(inputs, width, planar=planar),
+            ResidualBlock(width, planar=planar),
+            ResidualBlock(width, planar=planar),
+        )
         self.head = nn.Conv3d(width, 1, 1)
         if norm != "batch":
             _normalize_weights(self.body, WEIGHT_NORMS[norm])
@@ -157,18 +175,21 @@ class AnySize(nn.Module):
         The network.
     stride, reach : int
         See the head of this module.
+    planar : bool
+        Whether it works in the plane only.
     """
 
-    def __init__(self, body: nn.Module, stride: int, reach: int) -> None:
+    def __init__(self, body: nn.Module, stride: int, reach: int, *, planar: bool = False) -> None:
         super().__init__()
         self.body = body
         self.stride = stride
+        self.strides = edges(stride, planar)
         self.reach = reach
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
         size = x.shape[2:]
-        out: Tensor = self.body(F.pad(x, [p for n in reversed(size) for p in (0, -n % self.stride)]))
+        out: Tensor = self.body(F.pad(x, beyond(size, self.strides)))
         return out[..., : size[0], : size[1], : size[2]]
 
 
@@ -191,7 +212,7 @@ def segresnet(inputs: int, channels: Sequence[int]) -> nn.Module:
     return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1))
 
 
-def dynunet(inputs: int, channels: Sequence[int]) -> nn.Module:
+def dynunet(inputs: int, channels: Sequence[int], *, planar: bool = False) -> nn.Module:
     """Build MONAI's DynUNet, after nnU-Net (Isensee 2021, doi:10.1038/s41592-020-01008-z), with batch norm.
 
     It upsamples by transposed convolutions, as nnU-Net does; they can leave checkerboards.
@@ -203,13 +224,13 @@ def dynunet(inputs: int, channels: Sequence[int]) -> nn.Module:
         spatial_dims=3,
         in_channels=inputs,
         out_channels=1,
-        kernel_size=[3] * levels,
-        strides=[1, *[2] * (levels - 1)],
-        upsample_kernel_size=[2] * (levels - 1),
+        kernel_size=[edges(3, planar)] * levels,
+        strides=[edges(1, planar), *[edges(2, planar)] * (levels - 1)],
+        upsample_kernel_size=[edges(2, planar)] * (levels - 1),
         filters=channels,
         norm_name="BATCH",
     )
-    return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1))
+    return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1), planar=planar)
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -221,7 +242,9 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build_network(name: str, inputs: int, channels: Sequence[int], seed: int, norm: str = "batch") -> nn.Module:
+def build_network(
+    name: str, inputs: int, channels: Sequence[int], seed: int, norm: str = "batch", slices: int | None = None
+) -> nn.Module:
     """Build a network of the registry with weights drawn from a seed.
 
     Parameters
@@ -236,13 +259,17 @@ def build_network(name: str, inputs: int, channels: Sequence[int], seed: int, no
         Seed of the initial weights.
     norm : str
         Normalization; other than ``batch`` for ``seed-resnet`` only.
+    slices : int or None
+        Slices that it reads for each that it predicts, for a planar network; MONAI's SegResNet is none.
 
     Returns
     -------
     torch.nn.Module
         On the CPU, float32.
     """
-    options = {} if norm == "batch" else {"norm": norm}
+    options: dict[str, Any] = {} if norm == "batch" else {"norm": norm}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[name](inputs, channels, **options)
+        if slices is None:
+            return NETWORKS[name](inputs, channels, **options)
+        return Sliced(NETWORKS[name](inputs * slices, channels, planar=True, **options), slices)

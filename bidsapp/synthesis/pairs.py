@@ -65,9 +65,9 @@ class Volume:
     box: tuple[slice, ...]
 
     @property
-    def left_right(self) -> int:
-        """Voxel axis that runs most nearly from left to right."""
-        return left_right_axis(self.affine)
+    def axes(self) -> tuple[int, ...]:
+        """Voxel axes that run most nearly along left-right, back-front and down-up."""
+        return world_axes(self.affine)
 
     def full(self, values: NDArray[np.float32], fill: float) -> NDArray[np.float32]:
         """Put cropped values back into an image of the full shape; `fill` outside the mask."""
@@ -128,9 +128,9 @@ def _between(
     return np.asarray((height >= low) & (height <= high))
 
 
-def left_right_axis(affine: NDArray[np.float64]) -> int:
-    """Return the voxel axis that runs most nearly along the world's left-right axis."""
-    return int(nib.io_orientation(affine)[:, 0].tolist().index(0))
+def world_axes(affine: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the voxel axes that run most nearly along the world's left-right, back-front and down-up axes."""
+    return tuple(int(axis) for axis in np.argsort(nib.io_orientation(affine)[:, 0]))
 
 
 def mask_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float32]:  # noqa: ARG001

@@ -57,7 +57,7 @@ def blur(image: Tensor, generator: Generator) -> Tensor:
 
 def thick_slices(image: Tensor, generator: Generator) -> Tensor:
     """Average over slices of two to four voxels along one axis, and interpolate: most FLAIR and T2w are such."""
-    axis = _choice(3, generator)
+    axis = _long_axis(image, generator)
     kernel = [1, 1, 1]
     kernel[axis] = min(2 + _choice(3, generator), image.shape[axis])
 
@@ -70,7 +70,7 @@ def thick_slices(image: Tensor, generator: Generator) -> Tensor:
 
 def motion(image: Tensor, generator: Generator) -> Tensor:
     """Shift a head by up to two voxels during the scan: the later lines of k-space are those of the moved head."""
-    axis = _choice(3, generator)
+    axis = _long_axis(image, generator)
     lines = torch.fft.fft(_filled(image), dim=axis)
     frequency = _along(torch.fft.fftfreq(image.shape[axis]), axis)
     shift = _between(-2.0, 2.0, generator)
@@ -83,7 +83,7 @@ def motion(image: Tensor, generator: Generator) -> Tensor:
 
 def ghosting(image: Tensor, generator: Generator) -> Tensor:
     """Weaken every second to fourth line of k-space: pulsation lays faint copies of the brain over it."""
-    axis = _choice(3, generator)
+    axis = _long_axis(image, generator)
     every = 2 + _choice(3, generator)
     strength = _between(0.05, 0.25, generator)
     index = torch.arange(image.shape[axis])
@@ -105,6 +105,9 @@ def dropout(image: Tensor, generator: Generator) -> Tensor:
     dropped[tuple(box)] = _mean(image)
     return dropped
 
+
+# Voxels along an axis from which slices can be thick, and lines of k-space early and late.
+ROOM = 8
 
 # How often each meets a channel of a patch. Together they leave about four in ten as they are, so that the network
 # sees what it will mostly be given; what every scanner does a little is more frequent than what spoils a scan.
@@ -163,6 +166,12 @@ def _mean(image: Tensor) -> Tensor:
 def _along(values: Tensor, axis: int) -> Tensor:
     """Return a row of values in the shape that multiplies an image along an axis."""
     return values.reshape([-1 if axis == other else 1 for other in range(3)])
+
+
+def _long_axis(image: Tensor, generator: Generator) -> int:
+    """Choose an axis along which an effect has room: not across a slice, or a few of them."""
+    long = [axis for axis, n in enumerate(image.shape) if n >= ROOM] or [0, 1, 2]
+    return long[_choice(len(long), generator)]
 
 
 def _between(low: float, high: float, generator: Generator) -> float:

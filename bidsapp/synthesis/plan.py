@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError
 from bidsapp.records import Plan
+from bidsapp.synthesis.modes import BATCHES, SLICE_PATCH, SLICED, patch_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,9 @@ def make_plan(
     learning_rate: float | None = None,
     augmentation: str | None = None,
     epochs: float | None = None,
+    input_mode: str = "patches",
+    slice_axis: str | None = None,
+    extents: Sequence[int] | None = None,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -86,7 +90,7 @@ def make_plan(
     seed : int
         Seed of every random number.
     patch : int or None
-        Edge of the training patch, voxels, where it shall not be the recipe's.
+        Edge of a training patch, voxels, where it shall not be the recipe's.
     norm : str
         Normalization, see `build_network`.
     loss : str or None
@@ -99,19 +103,23 @@ def make_plan(
         How training patches are varied, where it shall not be the recipe's.
     epochs : float or None
         Length of one training in epochs, where they shall end it.
+    input_mode, slice_axis, extents
+        What a step is shown; see `patch_shape`.
 
     Returns
     -------
     Plan
     """
     asked = {
-        "patch": patch,
         "loss": loss,
         "averaging": averaging,
         "learning_rate": learning_rate,
         "augmentation": augmentation,
     }
     recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
+    edge = patch or (SLICE_PATCH if input_mode == "slice-patches" else recipe["patch"])
+    recipe["patch"] = patch_shape(input_mode, slice_axis, edge, extents)
+    recipe["batch"] = BATCHES.get(input_mode, recipe["batch"])
     return Plan(
         sources=tuple(sources),
         target=target,
@@ -123,6 +131,8 @@ def make_plan(
         epochs=epochs,
         seed=seed,
         norm=norm,
+        input_mode=input_mode,
+        slice_axis=(slice_axis or "axial") if input_mode in SLICED else None,
         **recipe,
     )
 
@@ -140,14 +150,20 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 def plan_from_json(values: dict[str, Any], origin: str) -> Plan:
     """Rebuild a plan from `plan_to_json`.
 
+    What has a default may be missing, and a patch be one number: then there was no choice yet.
+
     Raises
     ------
     DataError
         Names are missing or unknown; `origin` is the file that the message names.
     """
-    names = {field.name for field in dataclasses.fields(Plan)}
-    if set(values) != names:
-        wrong = json.dumps(sorted(set(values) ^ names))
-        raise DataError(f"{origin}: not a plan of this version: {wrong}", "use the version that wrote it")
+    fields = dataclasses.fields(Plan)
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if wrong := (needed - set(values)) | (set(values) - {field.name for field in fields}):
+        raise DataError(
+            f"{origin}: not a plan of this version: {json.dumps(sorted(wrong))}", "use the version that wrote it"
+        )
     arguments: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    if isinstance(edge := arguments["patch"], int):
+        arguments["patch"] = (edge, edge, edge)
     return Plan(**arguments)

@@ -144,7 +144,7 @@ class _Batches:
     def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
         self.plan = plan
         self.fabric = fabric
-        self.sampler = PatchSampler(volumes, plan.inputs, plan.patch, plan.seed)
+        self.sampler = PatchSampler(volumes, plan)
         self.generator = torch.Generator().manual_seed(plan.seed)
 
     def next(self) -> Batch:
@@ -159,7 +159,7 @@ class _Batches:
 
 def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Sequence[Any]]:
     """Return a new network and its optimizers, on the device."""
-    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm)
+    network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm, plan.slices)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizers = make_optimizers(network, plan.optimizer, plan.learning_rate, plan.weight_decay)
     placed, *wrapped = fabric.setup(network, *optimizers)

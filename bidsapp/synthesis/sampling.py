@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bidsapp.errors import DataError
+from bidsapp.synthesis.modes import axis_order, margin, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from bidsapp.records import Plan
     from bidsapp.synthesis.pairs import Volume
 
 
@@ -30,15 +32,15 @@ class TrainingVolume:
         float16, float16, bool.
     centres : ndarray, shape (N,), int32
         Flat indices of the voxels in the mask.
-    left_right : int
-        Voxel axis that runs from left to right.
+    axes : tuple of int
+        Voxel axes that run along left-right, back-front and down-up.
     """
 
     inputs: NDArray[np.float16]
     target: NDArray[np.float16]
     mask: NDArray[np.bool_]
     centres: NDArray[np.int32]
-    left_right: int
+    axes: tuple[int, ...]
 
     @classmethod
     def store(cls, volume: Volume, folder: Path) -> Self:
@@ -64,12 +66,22 @@ class TrainingVolume:
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
         maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays}
-        return cls(**maps, left_right=volume.left_right)
+        return cls(**maps, axes=volume.axes)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches of one step: inputs ``(N, C, P, P, P)``, target and mask ``(N, 1, P, P, P)``, all float32."""
+    """Patches of one step, all float32.
+
+    Attributes
+    ----------
+    inputs : Tensor, shape (N, C, X, Y, Z)
+        What the network reads, of the plan's ``patch``.
+    target, mask : Tensor, shape (N, 1, X, Y, Z)
+        What it predicts and where that counts; of slabs the middle slice.
+    left_right : tuple of int
+        Of each patch: its axis that runs from left to right.
+    """
 
     inputs: Tensor
     target: Tensor
@@ -80,23 +92,20 @@ class Batch:
 class PatchSampler:
     """Draws patches whose centre is a voxel of the brain, from volumes chosen with equal probability.
 
+    Of slices, those that show much of the brain are drawn more often; a patch as large as the volume is all of it.
+
     Parameters
     ----------
     volumes : sequence of TrainingVolume
         At least one.
-    channels : int
-        How many of the input channels a patch has.
-    patch : int
-        Edge of the cubic patch, voxels; a volume that is smaller is padded with zeros.
-    seed : int
-        Two samplers with one seed draw the same patches.
+    plan : Plan
+        Input channels, shape and axes of the patches, and the seed: two samplers with one draw the same patches.
     """
 
-    def __init__(self, volumes: Sequence[TrainingVolume], channels: int, patch: int, seed: int) -> None:
+    def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan) -> None:
         self.volumes = volumes
-        self.channels = channels
-        self.patch = patch
-        self.random = np.random.default_rng(seed)
+        self.plan = plan
+        self.random = np.random.default_rng(plan.seed)
 
     def draw(self, size: int) -> Batch:
         """Return a batch of `size` patches."""
@@ -108,15 +117,31 @@ class PatchSampler:
 
     def _one(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
         volume = self.volumes[int(self.random.integers(len(self.volumes)))]
-        shape = volume.mask.shape[1:]
-        centre = np.unravel_index(volume.centres[self.random.integers(len(volume.centres))], shape)
-        starts = [
-            max(min(int(c) - self.patch // 2, n - self.patch), 0) for c, n in zip(centre, shape, strict=True)
-        ]
-        box = tuple(slice(s, s + self.patch) for s in starts)
-        padding = [(0, 0), *((0, max(0, self.patch - n)) for n in shape)]
+        order = axis_order(self.plan, volume.axes)
+        place = np.unravel_index(volume.centres[self.random.integers(len(volume.centres))], volume.mask.shape[1:])
         inputs, target, mask = (
-            np.pad(array[:, *box], padding)
-            for array in (volume.inputs[: self.channels], volume.target, volume.mask)
+            array.transpose(0, *(1 + axis for axis in order))
+            for array in (volume.inputs[: self.plan.inputs], volume.target, volume.mask)
         )
-        return inputs, target, mask, volume.left_right
+        edges = predicted(self.plan)
+        starts = [
+            max(min(int(place[axis]) - edge // 2, n - edge), 0)
+            for axis, edge, n in zip(order, edges, mask.shape[1:], strict=True)
+        ]
+        thicker = [*starts[:2], starts[2] - margin(self.plan)]
+        return (
+            cut_out(inputs, thicker, self.plan.patch),
+            cut_out(target, starts, edges),
+            cut_out(mask, starts, edges),
+            order.index(volume.axes[0]),
+        )
+
+
+def cut_out(array: NDArray[Any], starts: Sequence[int], edges: Sequence[int]) -> NDArray[Any]:
+    """Return a box of an array ``(C, X, Y, Z)``; where it reaches beyond, zeros fill it, which is what air is."""
+    box = tuple(slice(max(start, 0), start + edge) for start, edge in zip(starts, edges, strict=True))
+    padding = [
+        (max(0, -start), max(0, start + edge - n))
+        for start, edge, n in zip(starts, edges, array.shape[1:], strict=True)
+    ]
+    return np.pad(array[:, *box], [(0, 0), *padding])

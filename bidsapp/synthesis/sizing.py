@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Plan
 
-# Channels of each level and edge of the patch, from small to large.
+# Channels of each level and edge of the patch, from small to large; where slices are shown the channels only.
 SIZES: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "unet": (
         ((16, 32, 64), 24),
@@ -38,8 +38,9 @@ def size_to_minutes(
     Parameters
     ----------
     plan : Plan
-        Returned as it is where its network has one size only, or where ``max_steps`` or ``epochs`` end the
-        training: then the result must not depend on how fast a computer is.
+        Returned as it is where its network has one size only; where ``max_steps`` or ``epochs`` end the training:
+        then the result must not depend on how fast a computer is; and where a step takes whole volumes: to time
+        it would cost much of what is timed for.
     fabric : Fabric
         Device and precision.
     measure : callable
@@ -50,11 +51,13 @@ def size_to_minutes(
     Plan
     """
     counted = plan.max_steps is not None or plan.epochs is not None
-    if counted or plan.network not in SIZES:
+    if counted or plan.network not in SIZES or plan.input_mode == "volumes":
         return plan
-    smallest, *larger = (
-        dataclasses.replace(plan, channels=channels, patch=patch) for channels, patch in SIZES[plan.network]
-    )
+    sizes = [
+        dataclasses.replace(plan, channels=channels, patch=plan.patch if plan.slices else (edge, edge, edge))
+        for channels, edge in SIZES[plan.network]
+    ]
+    smallest, *larger = dict.fromkeys(sizes)
     fitting = smallest
     for candidate in larger:
         if measure(candidate, fabric) * ENOUGH_STEPS > 60 * plan.minutes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bidsapp.synthesis.modes import predicted, steps_per_epoch, voxels_per_step
 from bidsapp.synthesis.run import SETTLING, Run, Step, set_up, take_step
 from bidsapp.synthesis.sampling import Batch
 
@@ -104,7 +105,7 @@ def train(
         loss = run.step()
         seconds = clock() - start
         number = len(run.history) + 1
-        rate = number * plan.batch * plan.patch**3 / max(seconds, 1e-9)
+        rate = number * voxels_per_step(plan) / max(seconds, 1e-9)
         run.history.append(Step(number, _progress(number, seconds, plan), seconds, loss, rate))
         on_step(run.history[-1])
         if checkpoint is not None:
@@ -119,14 +120,12 @@ def train(
 def in_steps(plan: Plan, volumes: Sequence[TrainingVolume]) -> Plan:
     """Return a plan whose epochs are counted in steps.
 
-    An epoch draws as many voxels as the brains of all pairs have. Patches are drawn at random, so that it meets
-    every voxel once in the mean, and not each of them once.
+    An epoch draws as many voxels as the brains of all pairs have, or as many whole volumes or slices. They are
+    drawn at random, so that it meets every voxel once in the mean, and not each of them once.
     """
     if plan.epochs is None:
         return plan
-    voxels = sum(len(volume.centres) for volume in volumes)
-    steps = math.ceil(plan.epochs * voxels / (plan.batch * plan.patch**3))
-    return replace(plan, max_steps=steps)
+    return replace(plan, max_steps=math.ceil(plan.epochs * steps_per_epoch(plan, volumes)))
 
 
 def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = time.monotonic) -> float:
@@ -147,8 +146,8 @@ def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = ti
         The quickest of three, after one to warm up.
     """
     network, optimizers = set_up(plan, fabric)
-    shape = (plan.batch, 1, plan.patch, plan.patch, plan.patch)
-    inputs = torch.rand(plan.batch, plan.inputs, *shape[2:]).contiguous(memory_format=torch.channels_last_3d)
+    shape = (plan.batch, 1, *predicted(plan))
+    inputs = torch.rand(plan.batch, plan.inputs, *plan.patch).contiguous(memory_format=torch.channels_last_3d)
     inputs, target, mask = fabric.to_device((inputs, torch.rand(shape), torch.ones(shape)))
     batch = Batch(inputs, target, mask, left_right=(0,) * plan.batch)
     seconds = []

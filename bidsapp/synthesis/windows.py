@@ -60,7 +60,7 @@ def cut_axis(length: int, windows: int, overlap: int, stride: int) -> Windows:
     return Windows(starts, edge, _weights(starts, edge, length, overlap))
 
 
-def cut(shape: Sequence[int], most: int, overlap: int, stride: int) -> tuple[Windows, ...]:
+def cut(shape: Sequence[int], most: int, overlap: Sequence[int], stride: Sequence[int]) -> tuple[Windows, ...]:
     """Cover a volume by windows of at most so many voxels, so that the fewest voxels are computed twice.
 
     Parameters
@@ -69,19 +69,22 @@ def cut(shape: Sequence[int], most: int, overlap: int, stride: int) -> tuple[Win
         Of the volume.
     most : int
         Voxels of a window; more only where overlap and stride leave no choice.
-    overlap, stride : int
-        See `cut_axis`.
+    overlap, stride : sequence of int
+        Of each axis; see `cut_axis`.
 
     Returns
     -------
     tuple of Windows
         One for each axis; every combination of them is a window.
     """
-    choices = [_choices(length, overlap, stride) for length in shape]
+    axes = list(zip(shape, overlap, stride, strict=True))
+    choices = [_choices(*axis) for axis in axes]
     edges = {c: math.prod(edge for _, edge in c) for c in itertools.product(*choices)}
     fitting = [c for c, voxels in edges.items() if voxels <= most] or [min(edges, key=edges.__getitem__)]
     best = min(fitting, key=lambda c: (math.prod(n * edge for n, edge in c), math.prod(n for n, _ in c)))
-    return tuple(cut_axis(length, n, overlap, stride) for length, (n, _) in zip(shape, best, strict=True))
+    return tuple(
+        cut_axis(length, n, shared, step) for (length, shared, step), (n, _) in zip(axes, best, strict=True)
+    )
 
 
 def boxes(axes: Sequence[Windows]) -> Iterator[tuple[tuple[slice, ...], NDArray[np.float32]]]:

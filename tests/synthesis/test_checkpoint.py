@@ -100,7 +100,7 @@ def test_a_checkpoint_that_cannot_be_read_is_none(tmp_path, caplog):
 def test_folds_that_are_finished_are_not_trained_again(pairs, stored, plan, tmp_path):
     plan = dataclasses.replace(plan, max_steps=2)
     baseline = make_plan("seed-resnet", ("T1w",), "FLAIR", minutes=5, max_steps=2, precision="32-true", seed=0)
-    baseline = dataclasses.replace(baseline, patch=16, channels=(4,))
+    baseline = dataclasses.replace(baseline, patch=(16, 16, 16), channels=(4,))
     folds = make_folds(pairs, leave_one_out=True, seed=0)
     whole = cross_fit(stored, folds, plan, baseline, FABRIC, lambda *_: None, tmp_path / "whole")
 
@@ -142,10 +142,10 @@ def test_a_bundle_that_is_written_needs_no_checkpoints(pairs, stored, plan, tmp_
 
 
 def test_plans_are_made_once(plan, tmp_path):
-    made = iter([(plan, None), (dataclasses.replace(plan, patch=64), plan)])
+    made = iter([(plan, None), (dataclasses.replace(plan, patch=(64, 64, 64)), plan)])
     assert kept_plans(tmp_path / "a", lambda: next(made)) == (plan, None)
     assert kept_plans(tmp_path / "a", lambda: next(made)) == (plan, None)
-    assert kept_plans(tmp_path / "b", lambda: next(made))[0].patch == 64
+    assert kept_plans(tmp_path / "b", lambda: next(made))[0].patch == (64, 64, 64)
 
 
 SCRIPT = """
@@ -165,7 +165,7 @@ random = np.random.default_rng(0)
 shape = (24, 24, 24)
 inputs, target = (random.normal(size=(n, *shape)).astype(np.float16) for n in (plan.inputs, 1))
 mask = np.ones((1, *shape), bool)
-volume = TrainingVolume(inputs, target, mask, np.arange(24**3, dtype=np.int32), 0)
+volume = TrainingVolume(inputs, target, mask, np.arange(24**3, dtype=np.int32), (0, 1, 2))
 
 def on_step(step):
     print(step.number, flush=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import DataError
-from bidsapp.synthesis.pairs import AIR, FEATURES, left_right_axis, load_volume
+from bidsapp.synthesis.pairs import AIR, FEATURES, load_volume, world_axes
 
 
 def test_channels_are_zero_outside_the_brain_and_shifted_inside(pairs, plan):
@@ -27,10 +27,13 @@ def test_full_puts_the_crop_back(pairs, plan):
     assert set(np.unique(image)) == {-3, 1}
 
 
-def test_left_right_axis_is_found_in_any_storage_order():
+def test_the_world_s_axes_are_found_in_any_storage_order():
     affine = np.zeros((4, 4))
     affine[2, 0], affine[0, 1], affine[1, 2], affine[3, 3] = 1, -1, 1, 1
-    assert left_right_axis(affine) == 1
+    assert world_axes(affine) == (1, 2, 0)
+    oblique = affine.copy()
+    oblique[:3, :3] += 0.3
+    assert world_axes(oblique) == (1, 2, 0)
 
 
 @pytest.mark.parametrize("name", FEATURES)

@@ -1,5 +1,7 @@
 """Patches and their variation."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ def stored(pairs, plan, tmp_path):
 
 
 def test_patches_repeat_with_the_seed_and_contain_brain(stored, plan):
-    a, b, c = (PatchSampler(stored, plan.inputs, 16, seed).draw(6) for seed in (1, 1, 2))
+    a, b, c = (PatchSampler(stored, dataclasses.replace(plan, seed=seed)).draw(6) for seed in (1, 1, 2))
     assert torch.equal(a.inputs, b.inputs)
     assert not torch.equal(a.inputs, c.inputs)
     assert a.inputs.shape == (6, plan.inputs, 16, 16, 16)
@@ -25,13 +27,13 @@ def test_patches_repeat_with_the_seed_and_contain_brain(stored, plan):
 
 def test_a_volume_smaller_than_the_patch_is_padded(pairs, plan, tmp_path):
     volume = TrainingVolume.store(load_volume(pairs[0], plan.features), tmp_path / "v")
-    batch = PatchSampler([volume], plan.inputs, 40, 0).draw(1)
+    batch = PatchSampler([volume], dataclasses.replace(plan, patch=(40, 40, 40))).draw(1)
     assert batch.inputs.shape == (1, plan.inputs, 40, 40, 40)
     assert batch.mask.sum() == 20 * 22 * 20
 
 
 def test_source_and_target_stay_together_when_mirrored(stored, plan):
-    batch = PatchSampler(stored, plan.inputs, 16, 0).draw(12)
+    batch = PatchSampler(stored, plan).draw(12)
     generator = torch.Generator().manual_seed(3)
     varied = augment(batch, 1, generator)
     flipped = [not torch.equal(v, b) for v, b in zip(varied.target, batch.target, strict=True)]

@@ -15,7 +15,8 @@ def timed():
 
 
 def size(plan):
-    return plan.channels, plan.patch
+    assert len(set(plan.patch)) == 1
+    return plan.channels, plan.patch[0]
 
 
 def test_the_largest_size_that_reaches_enough_steps(timed):
@@ -23,7 +24,7 @@ def test_the_largest_size_that_reaches_enough_steps(timed):
         allowed = {p for _, p in SIZES["unet"][: limit + 1]}
 
         def measure(plan, fabric, allowed=allowed):
-            return 600 / ENOUGH_STEPS * (0.99 if plan.patch in allowed else 1.01)
+            return 600 / ENOUGH_STEPS * (0.99 if plan.patch[0] in allowed else 1.01)
 
         assert size(size_to_minutes(timed, None, measure)) == (channels, patch)
 
@@ -42,5 +43,5 @@ def test_steps_rather_than_minutes_leave_the_plan_alone(timed):
 
 def test_a_step_is_timed_by_the_clock_given(timed):
     ticks = iter([0.0, 9.0, 10.0, 12.0, 20.0, 23.0, 30.0, 32.5])  # the first step is for warming up
-    small = dataclasses.replace(timed, patch=16, channels=(4, 8))
+    small = dataclasses.replace(timed, patch=(16, 16, 16), channels=(4, 8))
     assert seconds_per_step(small, make_fabric("cpu", "32-true"), clock=lambda: next(ticks)) == 2.0
