@@ -264,8 +264,8 @@ class Plan:
     optimizer : str
         ``adamw``, or ``muon`` beside it for convolutions; see `bidsapp.synthesis.optimizer`.
     input_mode : str
-        What the network is shown: ``patches``, whole ``volumes``, or of two dimensions ``slices``, ``slice-patches`` and, with
-        neighbouring slices, ``slabs``; see `bidsapp.synthesis.modes`.
+        What the network is shown: ``patches``, whole ``volumes``, or of two dimensions ``slices``,
+        ``slice-patches`` and, with neighbouring slices, ``slabs``; see `bidsapp.synthesis.modes`.
     slice_axis : str or None
         ``axial``, ``coronal`` or ``sagittal`` where there are slices.
     """
