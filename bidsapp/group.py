@@ -18,6 +18,7 @@ from bidsapp.bids.participants import column_of
 from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError, UsageError
+from bidsapp.rendering import check_rendering
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus
@@ -80,6 +81,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     fabric = _fabric(settings, grant)
     gathered, population = _on_population_scale(settings, gathered, named)
     pairs = [visit.pair for visit in gathered.visits]
+    check_rendering(settings, gathered.visits, named)
     bundle = named or _trained(settings, pairs, everyone, images, fabric, population)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)

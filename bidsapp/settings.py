@@ -23,6 +23,9 @@ AUGMENTATIONS = ("none", "intensity", "physics")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
+SYNTH_SPACES = ("source", "native")
+# What --match-to takes besides an image.
+MATCH_NORMALIZED = "normalized"
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
 # Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
@@ -111,6 +114,11 @@ class Settings:
         ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
         A bundle to apply; nothing is trained.
+    synth_space : str
+        Grid of synthesized images: ``source``, the visit's common one, or ``native``, the acquired reference's.
+    match_to : str or None
+        Whose intensities they have: the path of a preprocessed image of the target, ``normalized`` for none, or by
+        default the training cohort's typical ones.
     max_minutes : float
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
@@ -167,6 +175,8 @@ class Settings:
     stratify: str | None = None
     axial_range: str | None = None
     model: Path | None = None
+    synth_space: str = "source"
+    match_to: str | None = None
     max_minutes: float = 60.0
     max_steps: int | None = None
     epochs: float | None = None

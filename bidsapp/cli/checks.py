@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsapp.admission import check_asked
@@ -14,19 +15,19 @@ from bidsapp.settings import (
     BIAS_CORRECTIONS,
     DEVICES,
     LOSSES,
+    MATCH_NORMALIZED,
     NETWORKS,
     NORMALIZATIONS,
     NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
+    SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
 )
 from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bidsapp.settings import Settings
 
 POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps", "epochs")
@@ -50,6 +51,7 @@ CHOICES = {
     "template_registration": TEMPLATE_REGISTRATIONS,
     "normalization": NORMALIZATIONS,
     "norm": NORMS,
+    "synth_space": SYNTH_SPACES,
 }
 
 
@@ -178,6 +180,9 @@ def _check_learning(settings: Settings) -> None:
         _ = settings.axial
     except ValueError as error:
         raise UsageError(f"--axial-range: {error}", "write two percentages, such as 20,80") from error
+    if settings.match_to not in {None, MATCH_NORMALIZED} and not Path(settings.match_to).is_file():
+        hint = f"give a preprocessed {settings.target} of some derivatives, or {MATCH_NORMALIZED}"
+        raise NoInputError(f"--match-to {settings.match_to}: no such image", hint)
     if settings.stratify is not None:
         if "participant" in settings.levels:
             from bidsapp.bids.participants import column_of

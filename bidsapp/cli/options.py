@@ -12,12 +12,14 @@ from bidsapp.settings import (
     BIAS_CORRECTIONS,
     DEVICES,
     LOSSES,
+    MATCH_NORMALIZED,
     NETWORKS,
     NORMALIZATIONS,
     NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
     SKULL_STRIPPERS,
+    SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
     Settings,
 )
@@ -140,6 +142,18 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         help="learn and measure only between these percentages of the brain's height, such as 20,80",
     )
     group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
+    group.add_argument(
+        "--synth-space",
+        choices=SYNTH_SPACES,
+        help="grid of synthesized images: the visit's common one, or that of the acquired reference "
+        f"({_default('synth_space')})",
+    )
+    group.add_argument(
+        "--match-to",
+        metavar=f"IMAGE|{MATCH_NORMALIZED}",
+        help="give synthesized images the intensities of this preprocessed one, or leave them in normalized units "
+        "(the training cohort's typical ones)",
+    )
     _add_training(group)
 
 

@@ -11,7 +11,7 @@ from bidsapp.cli.checks import check, said_by
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
 from bidsapp.cli.words import dataset
 from bidsapp.errors import UnknownLevelError, UsageError
-from bidsapp.settings import LEVELS, Settings, read_toml
+from bidsapp.settings import LEVELS, MATCH_NORMALIZED, Settings, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +66,8 @@ def settings_from(words: Sequence[str]) -> Settings:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
     values = {**said_by(values.get("model")), **values}
+    if values.get("match_to") not in {None, MATCH_NORMALIZED}:
+        values["match_to"] = str(Path(values["match_to"]).absolute())
     values["derivatives"] = tuple(dataset(word) for word in values.get("derivatives", ()))
     values["output_spaces"] = tuple(values.get("output_spaces", ()))
     for name in ("participant_label", "session_label"):
