@@ -10,14 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
-from bidsapp.admission import admit, check_asked, training_images
+from bidsapp.admission import admit, check_asked, check_contrasts, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
 from bidsapp.bids.participants import column_of
 from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
-from bidsapp.errors import NoInputError, UsageError
+from bidsapp.errors import NoInputError
 from bidsapp.rendering import check_rendering
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
@@ -97,12 +97,7 @@ def _named(settings: Settings) -> Bundle | None:
     if settings.model is None:
         return None
     bundle = read_bundle(settings.model)
-    plan = bundle.plan
-    if (plan.sources, plan.target) != (settings.source, settings.target):
-        raise UsageError(
-            f"{bundle.path}: predicts {plan.target} from {','.join(plan.sources)}",
-            f"give --source {','.join(plan.sources)} --target {plan.target}, or another bundle",
-        )
+    check_contrasts(settings, bundle.plan.sources, bundle.plan.target, bundle.path)
     check_asked(settings, bundle.images, bundle.path)
     return bundle
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bidsapp.admission import check_asked
+from bidsapp.admission import check_asked, check_contrasts
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -25,7 +25,7 @@ from bidsapp.settings import (
     SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
 )
-from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
+from bidsapp.synthesis.manifest import BUNDLE_FILE, contrasts_of, images_of, read_manifest
 
 if TYPE_CHECKING:
     from bidsapp.settings import Settings
@@ -205,12 +205,14 @@ def _is_within(word: str, low: float, high: float) -> bool:
         return False
 
 
-def said_by(model: Path | None) -> dict[str, str]:
+def said_by(model: Path | None) -> dict[str, Any]:
     """Return the settings that a bundle decides where nobody else does: they make images what it knows."""
     if model is None or not (model / BUNDLE_FILE).is_file():
         return {}
-    images = read_images(model)
-    return {"normalization": images.normalization, "reference": images.reference}
+    manifest = read_manifest(model)
+    images, (source, target) = images_of(manifest, model), contrasts_of(manifest, model)
+    said = {"normalization": images.normalization, "reference": images.reference}
+    return {**said, "source": source, "target": target}
 
 
 def _check_model(settings: Settings) -> None:
@@ -227,7 +229,9 @@ def _check_model(settings: Settings) -> None:
         raise NoInputError(
             f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
         )
-    check_asked(settings, read_images(settings.model), settings.model)
+    manifest = read_manifest(settings.model)
+    check_contrasts(settings, *contrasts_of(manifest, settings.model), settings.model)
+    check_asked(settings, images_of(manifest, settings.model), settings.model)
 
 
 def _check_folders(settings: Settings) -> None:

@@ -290,7 +290,9 @@ def test_norm_is_of_the_articles_network_and_never_of_the_window():
 def test_where_and_in_whose_intensities_images_are_written(tmp_path, monkeypatch):
     (tmp_path / "sub-01_desc-preproc_FLAIR.nii.gz").touch()
     monkeypatch.chdir(tmp_path)
-    settings = settings_from([*PLACES, "--synth-space", "native", "--match-to", "sub-01_desc-preproc_FLAIR.nii.gz"])
+    settings = settings_from(
+        [*PLACES, "--synth-space", "native", "--match-to", "sub-01_desc-preproc_FLAIR.nii.gz"]
+    )
     assert (settings.synth_space, settings.match_to) == ("native", f"{tmp_path}/sub-01_desc-preproc_FLAIR.nii.gz")
     assert settings_from([*PLACES, "--match-to", "normalized"]).match_to == "normalized"
     assert (settings_from(PLACES).synth_space, settings_from(PLACES).match_to) == ("source", None)
