@@ -119,6 +119,8 @@ class Settings:
     match_to : str or None
         Whose intensities they have: the path of a preprocessed image of the target, ``normalized`` for none, or by
         default the training cohort's typical ones.
+    plan : tuple of str
+        ``FIELD=VALUE`` of the plan's fields that a person sets and that have no setting of their own.
     max_minutes : float
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
@@ -130,7 +132,7 @@ class Settings:
     sloppy : bool
         Coarse and quick, for tests only; said in every sidecar.
     dry_run : bool
-        Say what the participant level would process, and stop.
+        Say what would be processed and how it would be trained, and stop.
     stop_on_first_crash, debug : bool
         Stop at the first failing node; keep and print more.
     verbosity : int
@@ -177,6 +179,7 @@ class Settings:
     model: Path | None = None
     synth_space: str = "source"
     match_to: str | None = None
+    plan: tuple[str, ...] = ()
     max_minutes: float = 60.0
     max_steps: int | None = None
     epochs: float | None = None

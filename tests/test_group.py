@@ -1,6 +1,5 @@
 """The group level: whom it works on, and by which network."""
 
-import json
 import subprocess
 import sys
 import time
@@ -129,27 +128,6 @@ def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bu
         settings_from([*words, "--normalization", "zscore"])
     with pytest.raises(UsageError, match="on the grid of the T1w, not of the T2w"):
         settings_from([*words, "--normalization", "whitestripe", "--reference", "T2w"])
-
-
-def test_the_command_takes_source_and_target_from_the_bundle(settings, with_bundle):
-    bundle = with_bundle(methods={"T2w": "robust", "T1w": "robust", "PDw": "robust"}).model
-    manifest = bundle / "bundle.json"
-    text = manifest.read_text().replace('"FLAIR"', '"PDw"')
-    content = json.loads(text)
-    content["Plan"]["sources"] = ["T2w", "T1w"]
-    manifest.write_text(json.dumps(content))
-    words = [str(settings.bids_dir), str(settings.output_dir), "group", "--model", str(bundle)]
-    taken = settings_from(words)
-    assert (taken.source, taken.target) == (("T2w", "T1w"), "PDw")
-    assert settings_from([*words, "--source", "T2w,T1w", "--target", "PDw"]) == taken
-    for contradiction in (["--source", "T1w"], ["--source", "T1w,T2w"], ["--target", "FLAIR"]):
-        with pytest.raises(UsageError, match="predicts PDw from T2w,T1w, not") as raised:
-            settings_from([*words, *contradiction])
-        assert "the bundle brings" in raised.value.hint
-    file = settings.output_dir / "config.toml"
-    file.write_text('target = "FLAIR"\n')
-    with pytest.raises(UsageError, match="not FLAIR from T2w,T1w"):  # a settings file is as explicit
-        settings_from([*words, "--config-file", str(file)])
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from bidsapp.settings import (
     TEMPLATE_REGISTRATIONS,
 )
 from bidsapp.synthesis.manifest import BUNDLE_FILE, contrasts_of, images_of, read_manifest
+from bidsapp.synthesis.overrides import check_size, read_overrides
 
 if TYPE_CHECKING:
     from bidsapp.settings import Settings
@@ -87,8 +88,6 @@ def check(settings: Settings) -> None:
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
     _check_training(settings)
-    if settings.dry_run and "participant" not in settings.levels:
-        raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
     if settings.norm != "batch" and settings.network != "seed-resnet":
         raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
@@ -107,6 +106,7 @@ def _check_training(settings: Settings) -> None:
         raise UsageError("--epochs and --max-steps both say how long to train", "give one of them")
     if settings.lr not in {None, "auto"} and not _is_within(settings.lr, *RATES):
         raise UsageError(f"lr = {settings.lr!r}: no learning rate of {RATES[0]:g} to {RATES[1]:g}", "or give auto")
+    check_size(settings.network, read_overrides(settings.plan))
 
 
 def _check_contrasts(settings: Settings) -> None:

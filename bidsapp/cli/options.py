@@ -181,6 +181,13 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         help=f"normalization of --network seed-resnet ({_default('norm')})",
     )
     group.add_argument(
+        "--plan",
+        nargs="+",
+        action="extend",
+        metavar="FIELD=VALUE",
+        help="set fields of the plan, such as patch=48 channels=32,64,128 batch=2; --dry-run shows them all",
+    )
+    group.add_argument(
         "--max-minutes",
         type=float,
         metavar="N",
@@ -214,7 +221,11 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     """Add the options of how a run goes."""
     group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="intermediate files (OUTPUT_DIR/work)")
     group.add_argument("--config-file", type=Path, metavar="TOML", help="settings of an earlier run")
-    group.add_argument("--dry-run", action="store_true", help="print what would be processed, and stop")
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be done, the group level's plan included, and stop; writes nothing",
+    )
     group.add_argument(
         "--seed",
         "--random-seed",
