@@ -43,6 +43,16 @@ def training_images(settings: Settings, visits: Sequence[GatheredVisit]) -> Imag
     return Images(settings.normalization, settings.reference, methods, spacing)
 
 
+def check_contrasts(settings: Settings, source: tuple[str, ...], target: str, model: object) -> None:
+    """Raise `UsageError` where a bundle predicts another contrast, or from others, than the settings ask for."""
+    if (source, target) != (settings.source, settings.target):
+        raise UsageError(
+            f"{model}: predicts {target} from {','.join(source)}, "
+            f"not {settings.target} from {','.join(settings.source)}",
+            "leave out --source and --target, which the bundle brings; or give another bundle",
+        )
+
+
 def check_asked(settings: Settings, images: Images, model: object) -> None:
     """Raise `UsageError` where a bundle reads other images than the settings ask for."""
     if images.reference != settings.reference:

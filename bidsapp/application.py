@@ -16,6 +16,7 @@ from bidsapp.bids.sidecars import synth as synth_sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.console import progress_bar
 from bidsapp.errors import AppError
+from bidsapp.rendering import rendering_of
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
 from bidsapp.synthesis.bundle import file_sha256
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from bidsapp.bids.gather import GatheredVisit
     from bidsapp.records import Pair
+    from bidsapp.rendering import Rendering
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.pairs import Volume
@@ -119,10 +121,11 @@ def _predict(
     scans = [visit.visit.scan(contrast) for contrast in bundle.plan.sources]
     path = names.synth(visit.visit, scans, bundle.plan.target)
     figure = names.figure(visit.visit, "synth", bundle.plan.target)
-    inputs = _input_hashes(visit)
+    rendering = rendering_of(settings, visit, bundle)
+    said = {**_sidecar(settings, visit, bundle, fold, rendering), "InputsSHA256": _input_hashes(visit)}
     sidecar = _existing(settings.output_dir, path, figure)
     reused = (
-        sidecar.get("InputsSHA256") == inputs
+        all(sidecar.get(name) == said[name] for name in ("InputsSHA256", "SpatialReference", "IntensityScale"))
         and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
         and _measured_alike(sidecar, visit.pair)
     )
@@ -130,18 +133,16 @@ def _predict(
         volume = load_volume(visit.pair, bundle.plan.features)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
         image = predict(networks, volume, bundle.plan, fabric)
-        sidecar = _sidecar(settings, visit, bundle, fold)
+        sidecar = said
         result = measure(volume, image, bundle.plan)
         if result is not None:
             sidecar["Agreement"] = result.to_json()
             if visit.pair.axial_range is not None:
                 sidecar["AxialRange"] = list(visit.pair.axial_range)
-        sidecar["InputsSHA256"] = inputs
         _draw(volume, image, settings.output_dir / figure)
-        values = bundle.target_scale.inverse(image)
-        synthesized = nib.Nifti1Image(volume.full(values, fill=0.0), volume.affine)
-        synthesized.set_sform(volume.affine, volume.code)
-        write_image(synthesized, settings.output_dir / path, sidecar)  # last: it tells that all is there
+        write_image(
+            rendering.image(volume, image), settings.output_dir / path, sidecar
+        )  # last: it tells that all is there
     return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"))
 
 
@@ -170,7 +171,9 @@ def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _sidecar(settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int | None) -> dict[str, Any]:
+def _sidecar(
+    settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int | None, rendering: Rendering
+) -> dict[str, Any]:
     """Say what the image is and what made it."""
     out = settings.output_dir
     model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
@@ -183,10 +186,12 @@ def _sidecar(settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int
         model=model,
         in_training_set=fold is not None,
         fold=fold,
-        scale=bundle.target_scale,
+        scale=rendering.scale,
         source_sha256=visit.pair.fingerprint,
-        reference=names.preproc(visit.visit, visit.visit.scan(settings.reference), settings.reference),
+        reference=rendering.reference,
         sloppy=settings.sloppy,
+        resampled=rendering.resampled,
+        scale_of=rendering.scale_of,
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 
 @contextmanager
@@ -42,15 +42,31 @@ def progress_bar(description: str, total: float) -> Iterator[Callable[[float, st
         yield lambda completed, text: bar.update(task, completed=completed, text=text)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
-    """Print a table on standard output; numbers to three decimals, missing values as ``–``."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]], *, wrap: Container[str] = ()
+) -> None:
+    """Print a table on standard output; numbers to three decimals, missing values as ``–``.
+
+    Parameters
+    ----------
+    title : str
+        Stands above.
+    columns : sequence of str
+        The first is aligned left, others right, words that wrap left.
+    rows : sequence of Mapping
+        Column → value.
+    wrap : container of str
+        Columns of words that go on in the next line.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+        table.add_column(
+            column, justify="left" if number == 0 or column in wrap else "right", no_wrap=column not in wrap
+        )
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     width = None if sys.stdout.isatty() else 160  # a log file has no width; do not cut numbers to 80 columns

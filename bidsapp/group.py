@@ -10,17 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
-from bidsapp.admission import admit, check_asked, training_images
+from bidsapp.admission import admit, check_asked, check_contrasts, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
-from bidsapp.bids.participants import column_of
 from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
-from bidsapp.errors import NoInputError, UsageError
+from bidsapp.errors import NoInputError
+from bidsapp.planning import checkpoints_of, features_asked, folds_of, strata_of
+from bidsapp.rendering import check_rendering
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus
+from bidsapp.synthesis.overrides import overridden, read_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +49,7 @@ SLOPPY_PATCH = 24
 
 
 def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
-    """Train or read a bundle, and give every gathered visit a synthesized image.
+    """Train or read a bundle, and give every gathered visit a synthesized image; in a dry run, say so only.
 
     Parameters
     ----------
@@ -78,14 +80,24 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
     fabric = _fabric(settings, grant)
+    skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
+    if settings.dry_run:
+        from bidsapp.preview import dry_run
+
+        dry_run(settings, gathered, named, everyone, fabric, goal=_goal, plans=_plans)
+        selected = [VisitStatus(visit.pair.visit, "selected") for visit in gathered.visits]
+        return (*selected, *skipped, *_failed(gathered))
     gathered, population = _on_population_scale(settings, gathered, named)
     pairs = [visit.pair for visit in gathered.visits]
+    check_rendering(settings, gathered.visits, named)
     bundle = named or _trained(settings, pairs, everyone, images, fabric, population)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
-    skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
-    damaged = [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
-    return (*statuses, *skipped, *damaged)
+    return (*statuses, *skipped, *_failed(gathered))
+
+
+def _failed(gathered: Gathered) -> list[VisitStatus]:
+    return [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
 
 
 def _named(settings: Settings) -> Bundle | None:
@@ -95,12 +107,7 @@ def _named(settings: Settings) -> Bundle | None:
     if settings.model is None:
         return None
     bundle = read_bundle(settings.model)
-    plan = bundle.plan
-    if (plan.sources, plan.target) != (settings.source, settings.target):
-        raise UsageError(
-            f"{bundle.path}: predicts {plan.target} from {','.join(plan.sources)}",
-            f"give --source {','.join(plan.sources)} --target {plan.target}, or another bundle",
-        )
+    check_contrasts(settings, bundle.plan.sources, bundle.plan.target, bundle.path)
     check_asked(settings, bundle.images, bundle.path)
     return bundle
 
@@ -154,7 +161,7 @@ def _fabric(settings: Settings, grant: Grant) -> Fabric:
     from bidsapp.synthesis.training import make_fabric
 
     torch.set_num_threads(settings.omp_nthreads or grant.cpus)
-    return make_fabric(settings.device)
+    return make_fabric(settings.device, read_overrides(settings.plan).get("precision"))
 
 
 def _trained(
@@ -167,26 +174,19 @@ def _trained(
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.checkpoint import kept_plans
-    from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
-    from bidsapp.synthesis.folds import make_folds, read_folds
-    from bidsapp.synthesis.plan import features_of, plan_to_json
+    from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle
+    from bidsapp.synthesis.plan import plan_to_json
 
-    path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
-    strata = column_of(settings.output_dir, settings.stratify) if settings.stratify else None
-    key = training_key(pairs, {**_request(settings), "strata": strata})
+    path, key = _goal(settings, pairs)
     known = find_bundle(path, key)
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    with stored_pairs(pairs, features_of(settings.network), settings.work / "group") as (stored, unusable):
+    with stored_pairs(pairs, features_asked(settings), settings.work / "group") as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
-        if settings.splits is not None:
-            folds = read_folds(settings.splits, list(stored))
-        else:
-            folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
-        # The precision is the computer's: another one that shares the work folder starts anew.
-        checkpoints = settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
+        folds = folds_of(settings, list(stored))
+        checkpoints = checkpoints_of(settings, key, fabric)
         plan, baseline = kept_plans(checkpoints, partial(_tested, settings, stored, folds, fabric, checkpoints))
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
@@ -209,6 +209,14 @@ def _trained(
             )
 
 
+def _goal(settings: Settings, pairs: Sequence[Pair]) -> tuple[Path, str]:
+    """Return the folder of the bundle that a training on these pairs makes, and its key."""
+    from bidsapp.synthesis.ensemble import training_key
+
+    path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
+    return path, training_key(pairs, {**_request(settings), "strata": strata_of(settings)})
+
+
 def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
     from bidsapp.synthesis.bundle import file_sha256
@@ -219,7 +227,7 @@ def _request(settings: Settings) -> dict[str, Any]:
     length = ("max_minutes", "max_steps", "epochs")
     values = {name: getattr(settings, name) for name in (*data, *shown, *training, *length)}
     splits = settings.splits and file_sha256(settings.splits)
-    return {**values, "splits": splits, "version": __version__}
+    return {**values, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
 
 
 def _plans(
@@ -258,8 +266,9 @@ def _plans(
         "slice_axis": settings.slice_axis,
         "extents": extents,
     }
-    mine = plan(settings.network, learning_rate=rate, **asked)
-    return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
+    own = read_overrides(settings.plan)
+    mine = overridden(plan(settings.network, learning_rate=rate, **asked), own)
+    return size_to_minutes(mine, fabric, fixed=own), plan(BASELINE) if baseline else None
 
 
 def _tested(

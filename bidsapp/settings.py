@@ -28,6 +28,9 @@ PLANAR_NETWORKS = ("unet", "unet-base", "seed-resnet", "dynunet")
 BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
+SYNTH_SPACES = ("source", "native")
+# What --match-to takes besides an image.
+MATCH_NORMALIZED = "normalized"
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
 # Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
@@ -121,6 +124,13 @@ class Settings:
         ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
         A bundle to apply; nothing is trained.
+    synth_space : str
+        Grid of synthesized images: ``source``, the visit's common one, or ``native``, the acquired reference's.
+    match_to : str or None
+        Whose intensities they have: the path of a preprocessed image of the target, ``normalized`` for none, or by
+        default the training cohort's typical ones.
+    plan : tuple of str
+        ``FIELD=VALUE`` of the plan's fields that a person sets and that have no setting of their own.
     max_minutes : float
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
@@ -132,7 +142,7 @@ class Settings:
     sloppy : bool
         Coarse and quick, for tests only; said in every sidecar.
     dry_run : bool
-        Say what the participant level would process, and stop.
+        Say what would be processed and how it would be trained, and stop.
     stop_on_first_crash, debug : bool
         Stop at the first failing node; keep and print more.
     verbosity : int
@@ -179,6 +189,9 @@ class Settings:
     stratify: str | None = None
     axial_range: str | None = None
     model: Path | None = None
+    synth_space: str = "source"
+    match_to: str | None = None
+    plan: tuple[str, ...] = ()
     max_minutes: float = 60.0
     max_steps: int | None = None
     epochs: float | None = None

@@ -50,7 +50,7 @@ def write_visit(out, visit, flags="", *, method="robust", spacing=2.0, sha256="f
         fold=2,
         scale=SCALE,
         source_sha256=sha256,
-        reference=reference,
+        reference=sidecars.own_uri(reference),
         sloppy=False,
     )
     sink.write_image(image, out / path, sidecar)

@@ -123,7 +123,8 @@ def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bu
     methods = {"T2w": "whitestripe", "FLAIR": "whitestripe"}
     bundle = with_bundle(normalization="ravel", methods=methods).model
     words = [str(settings.bids_dir), str(settings.output_dir), "participant", "group", "--model", str(bundle)]
-    assert settings_from(words).normalization == "ravel"
+    taken = settings_from(words)
+    assert (taken.normalization, taken.source, taken.target) == ("ravel", ("T1w",), "FLAIR")
     with pytest.raises(UsageError, match="--normalization ravel, not zscore"):
         settings_from([*words, "--normalization", "zscore"])
     with pytest.raises(UsageError, match="on the grid of the T1w, not of the T2w"):

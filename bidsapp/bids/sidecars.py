@@ -55,8 +55,12 @@ def preproc(
     corrected: bool = True,
     stripped: bool = False,
     given: str = "",
+    grid: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Describe a preprocessed image; `raw` is its path in the raw dataset, `given` a URI of what stood in."""
+    """Describe a preprocessed image.
+
+    `raw` is its path in the raw dataset, `given` a URI of what stood in, `grid` that of the acquired image.
+    """
     aligned = contrast != provenance.reference_contrast
     how = f", aligned with the {provenance.reference_contrast}" if aligned else ""
     return {
@@ -69,6 +73,7 @@ def preproc(
         "SourceSHA256": sha256,
         "HeaderDecisions": list(decisions),
         "ResampledTo": resolution,
+        **({"AcquiredGrid": dict(grid)} if grid else {}),
     }
 
 
@@ -203,13 +208,20 @@ def synth(
     source_sha256: str,
     reference: str,
     sloppy: bool,
+    resampled: str = "",
+    scale_of: str = "",
 ) -> dict[str, Any]:
-    """Describe a synthesized image; acquisition parameters of its sources no longer hold and are not copied."""
+    """Describe a synthesized image; acquisition parameters of its sources no longer hold and are not copied.
+
+    `reference` is the URI of the image whose grid it is on, `resampled` how it came there from the common one, and
+    `scale_of` whose intensities it has.
+    """
     what = f"{target_contrast} predicted from {' and '.join(source_contrasts)} by a network; never acquired"
     return {
         "Description": (SLOPPY if sloppy else "") + what,
         "Sources": [own_uri(path) for path in sources],
-        "SpatialReference": own_uri(reference),
+        "SpatialReference": reference,
+        **({"ResampledTo": resampled} if resampled else {}),
         "SkullStripped": True,
         "Synthetic": True,
         "SourceContrasts": list(source_contrasts),
@@ -218,7 +230,11 @@ def synth(
         "InTrainingSet": in_training_set,
         **({"Fold": fold} if fold is not None else {}),
         "Units": "arbitrary",
-        "IntensityScale": {**scale.to_json(), "Formula": f"{_formula(scale)}; 0 outside the brain"},
+        "IntensityScale": {
+            **scale.to_json(),
+            "Formula": f"{_formula(scale)}; 0 outside the brain",
+            **({"Of": scale_of} if scale_of else {}),
+        },
         "SourceSHA256": source_sha256,
     }
 

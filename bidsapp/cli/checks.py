@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bidsapp.admission import check_asked
+from bidsapp.admission import check_asked, check_contrasts
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -15,6 +16,7 @@ from bidsapp.settings import (
     DEVICES,
     INPUT_MODES,
     LOSSES,
+    MATCH_NORMALIZED,
     NETWORKS,
     NORMALIZATIONS,
     NORMS,
@@ -24,13 +26,13 @@ from bidsapp.settings import (
     SKULL_STRIPPERS,
     SLICE_AXES,
     SLICED_MODES,
+    SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
 )
-from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
+from bidsapp.synthesis.manifest import BUNDLE_FILE, contrasts_of, images_of, read_manifest
+from bidsapp.synthesis.overrides import check_size, read_overrides
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bidsapp.settings import Settings
 
 POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps", "epochs")
@@ -56,6 +58,7 @@ CHOICES = {
     "norm": NORMS,
     "input_mode": INPUT_MODES,
     "slice_axis": SLICE_AXES,
+    "synth_space": SYNTH_SPACES,
 }
 
 
@@ -91,8 +94,6 @@ def check(settings: Settings) -> None:
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
     _check_training(settings)
-    if settings.dry_run and "participant" not in settings.levels:
-        raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
     if settings.norm != "batch" and settings.network != "seed-resnet":
         raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
@@ -121,6 +122,7 @@ def _check_training(settings: Settings) -> None:
             f"--slice-axis {settings.slice_axis}: there are no slices with --input-mode {settings.input_mode}",
             f"give --input-mode {', '.join(SLICED_MODES)}; or leave the axis out",
         )
+    check_size(settings.network, settings.input_mode, read_overrides(settings.plan))
 
 
 def _check_contrasts(settings: Settings) -> None:
@@ -194,6 +196,9 @@ def _check_learning(settings: Settings) -> None:
         _ = settings.axial
     except ValueError as error:
         raise UsageError(f"--axial-range: {error}", "write two percentages, such as 20,80") from error
+    if settings.match_to not in {None, MATCH_NORMALIZED} and not Path(settings.match_to).is_file():
+        hint = f"give a preprocessed {settings.target} of some derivatives, or {MATCH_NORMALIZED}"
+        raise NoInputError(f"--match-to {settings.match_to}: no such image", hint)
     if settings.stratify is not None:
         if "participant" in settings.levels:
             from bidsapp.bids.participants import column_of
@@ -216,12 +221,14 @@ def _is_within(word: str, low: float, high: float) -> bool:
         return False
 
 
-def said_by(model: Path | None) -> dict[str, str]:
+def said_by(model: Path | None) -> dict[str, Any]:
     """Return the settings that a bundle decides where nobody else does: they make images what it knows."""
     if model is None or not (model / BUNDLE_FILE).is_file():
         return {}
-    images = read_images(model)
-    return {"normalization": images.normalization, "reference": images.reference}
+    manifest = read_manifest(model)
+    images, (source, target) = images_of(manifest, model), contrasts_of(manifest, model)
+    said = {"normalization": images.normalization, "reference": images.reference}
+    return {**said, "source": source, "target": target}
 
 
 def _check_model(settings: Settings) -> None:
@@ -238,7 +245,9 @@ def _check_model(settings: Settings) -> None:
         raise NoInputError(
             f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
         )
-    check_asked(settings, read_images(settings.model), settings.model)
+    manifest = read_manifest(settings.model)
+    check_contrasts(settings, *contrasts_of(manifest, settings.model), settings.model)
+    check_asked(settings, images_of(manifest, settings.model), settings.model)
 
 
 def _check_folders(settings: Settings) -> None:

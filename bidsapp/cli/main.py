@@ -135,6 +135,8 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
         visits += [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped]
         if log_dir is None:
             visits += _show(selection)
+            if "group" in settings.levels:
+                log.warning("what the group level would do depends on this level's results: ask for it alone then")
             return
         from bidsapp import participant
 
@@ -142,7 +144,7 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
         visits += processed
         if processed and all(visit.state == "failed" for visit in processed):
             return  # the group level could only add that it has nothing to work on
-    if "group" in settings.levels and log_dir is not None:
+    if "group" in settings.levels:
         from bidsapp import group
 
         visits += group.run(settings, grant)

@@ -13,6 +13,7 @@ from bidsapp.settings import (
     DEVICES,
     INPUT_MODES,
     LOSSES,
+    MATCH_NORMALIZED,
     NETWORKS,
     NORMALIZATIONS,
     NORMS,
@@ -20,6 +21,7 @@ from bidsapp.settings import (
     REGISTRATIONS,
     SKULL_STRIPPERS,
     SLICE_AXES,
+    SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
     Settings,
 )
@@ -142,6 +144,18 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         help="learn and measure only between these percentages of the brain's height, such as 20,80",
     )
     group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
+    group.add_argument(
+        "--synth-space",
+        choices=SYNTH_SPACES,
+        help="grid of synthesized images: the visit's common one, or that of the acquired reference "
+        f"({_default('synth_space')})",
+    )
+    group.add_argument(
+        "--match-to",
+        metavar=f"IMAGE|{MATCH_NORMALIZED}",
+        help="give synthesized images the intensities of this preprocessed one, or leave them in normalized units "
+        "(the training cohort's typical ones)",
+    )
     _add_training(group)
 
 
@@ -174,6 +188,13 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         "--norm",
         metavar=f"{{{','.join(NORMS)}}}",
         help=f"normalization of --network seed-resnet ({_default('norm')})",
+    )
+    group.add_argument(
+        "--plan",
+        nargs="+",
+        action="extend",
+        metavar="FIELD=VALUE",
+        help="set fields of the plan, such as patch=48 channels=32,64,128 batch=2; --dry-run shows them all",
     )
     group.add_argument(
         "--max-minutes",
@@ -209,7 +230,11 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     """Add the options of how a run goes."""
     group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="intermediate files (OUTPUT_DIR/work)")
     group.add_argument("--config-file", type=Path, metavar="TOML", help="settings of an earlier run")
-    group.add_argument("--dry-run", action="store_true", help="print what would be processed, and stop")
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be done, the group level's plan included, and stop; writes nothing",
+    )
     group.add_argument(
         "--seed",
         "--random-seed",

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, NoReturn
 from bidsapp import __version__
 from bidsapp.cli.checks import check, said_by
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
+from bidsapp.cli.planned import unfolded
 from bidsapp.cli.words import dataset
 from bidsapp.errors import UnknownLevelError, UsageError
-from bidsapp.settings import LEVELS, Settings, read_toml
+from bidsapp.settings import LEVELS, MATCH_NORMALIZED, Settings, read_toml
+from bidsapp.synthesis.overrides import split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs")
+TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -60,12 +62,16 @@ def settings_from(words: Sequence[str]) -> Settings:
     if "model" in given and shaping:
         raise UsageError(f"--model trains nothing, --{shaping[0]} says how to train", "give one of them")
     config = given.pop("config_file", None)
-    values = {**(read_toml(config) if config else {}), **given}
+    if "max_minutes" in given and "minutes" in split(given.get("plan", ())):
+        raise UsageError("--max-minutes and --plan minutes both limit a training", "give one of them")
+    values = {**(unfolded(read_toml(config)) if config else {}), **unfolded(given)}
     missing = [name for name in POSITIONALS if not values.get(name)]
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
     values = {**said_by(values.get("model")), **values}
+    if values.get("match_to") not in {None, MATCH_NORMALIZED}:
+        values["match_to"] = str(Path(values["match_to"]).absolute())
     values["derivatives"] = tuple(dataset(word) for word in values.get("derivatives", ()))
     values["output_spaces"] = tuple(values.get("output_spaces", ()))
     for name in ("participant_label", "session_label"):

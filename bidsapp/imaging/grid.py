@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +11,8 @@ from nibabel.affines import apply_affine, voxel_sizes
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from bidsapp.imaging.transforms import LinearTransform
@@ -34,6 +36,16 @@ class Grid:
         image.set_sform(self.affine, self.code)
         image.header.set_xyzt_units("mm", "sec")
         return image
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what sidecars write."""
+        return {"Shape": list(map(int, self.shape)), "Affine": self.affine.tolist(), "Code": self.code}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Grid:
+        """Return the grid that a sidecar has; `KeyError`, `TypeError`, `ValueError`: it is none."""
+        x, y, z = map(int, content["Shape"])
+        return cls(np.array(content["Affine"], np.float64).reshape(4, 4), (x, y, z), int(content["Code"]))
 
 
 def own_grid(image: nib.Nifti1Image) -> Grid:
@@ -119,6 +131,32 @@ def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: LinearTransform 
         mode="grid-constant",
     )
     return grid.image((share >= 0.5).astype(np.uint8))
+
+
+def resample_within(image: nib.Nifti1Image, mask: nib.Nifti1Image, grid: Grid) -> nib.Nifti1Image:
+    """Carry an image that says something inside a mask only to a grid, by one cubic B-spline interpolation.
+
+    Voxels outside the mask first take the value of the nearest one inside, so that its border is mixed with no
+    background.
+
+    Parameters
+    ----------
+    image, mask : Nifti1Image, shape (X, Y, Z)
+        On one grid, in one space with `grid`; the mask is not empty.
+    grid : Grid
+        Where to.
+
+    Returns
+    -------
+    Nifti1Image, float32
+        0 outside the mask, which is resampled as by `resample_mask`.
+    """
+    outside = np.asarray(mask.dataobj) == 0
+    nearest = ndimage.distance_transform_edt(outside, return_distances=False, return_indices=True)
+    continued = nib.Nifti1Image(np.asarray(image.dataobj, np.float32)[tuple(nearest)], image.affine)
+    inside = np.asarray(resample_mask(mask, grid).dataobj) > 0
+    values = np.asarray(resample(continued, grid).dataobj)
+    return grid.image(np.where(inside, values, np.float32(0)))
 
 
 def _index_map(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None) -> NDArray[np.float64]:

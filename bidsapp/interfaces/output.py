@@ -37,6 +37,7 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     numbers = traits.Dict(mandatory=True)
     decisions = traits.List(traits.Str, mandatory=True)
     fingerprint = traits.Str(mandatory=True)
+    grid = traits.Dict(mandatory=True, desc="on which the scan was acquired")
 
 
 class _SinkScanOutput(TraitedSpec):
@@ -92,6 +93,7 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
         scan.contrast,
         raw,
         sha256=given.fingerprint,
+        grid=given.grid,
         decisions=given.decisions,
         resolution=f"{given.resolution}, cubic B-spline",
         corrected=given.corrected,

@@ -12,6 +12,7 @@ from bidsapp.errors import DataError
 from bidsapp.imaging.bias import correct_bias, estimate_bias_field
 from bidsapp.imaging.brain import PRECOMPUTED, Brain, find_brain, given_brain
 from bidsapp.imaging.ct import hounsfield
+from bidsapp.imaging.grid import own_grid
 from bidsapp.imaging.headers import check_image
 from bidsapp.interfaces.base import Step, load, save
 
@@ -41,6 +42,7 @@ class _CheckHeaderOutput(TraitedSpec):
     out_file = File(desc="checked image")
     decisions = traits.List(traits.Str, desc="what was decided about the header")
     fingerprint = traits.Str(desc="SHA-256 of the voxels")
+    grid = traits.Dict(desc="that of the acquired image, also where another is used instead")
 
 
 class CheckHeader(Step):
@@ -50,7 +52,7 @@ class CheckHeader(Step):
     output_spec = _CheckHeaderOutput
 
     def step(self, folder: Path) -> dict[str, Any]:
-        """Return checked image, decisions and fingerprint."""
+        """Return checked image, decisions, fingerprint and grid."""
         acquired = check_image(Path(self.inputs.in_file))
         checked = check_image(Path(self.inputs.given)) if isdefined(self.inputs.given) else acquired
         image, said = checked.image, ()
@@ -61,6 +63,7 @@ class CheckHeader(Step):
             "out_file": save(image, folder / "checked.nii"),
             "decisions": [*checked.decisions, *said],
             "fingerprint": acquired.fingerprint,
+            "grid": own_grid(acquired.image).to_json(),
         }
 
 

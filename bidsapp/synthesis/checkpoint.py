@@ -100,15 +100,24 @@ def kept_plans(folder: Path, make: Callable[[], tuple[Plan, Plan | None]]) -> tu
     make : callable
         Returns the plan and the baseline's.
     """
-    path = folder / PLANS_FILE
-    if path.is_file():
-        plan, baseline = (
-            values and plan_from_json(values, str(path)) for values in json.loads(path.read_text(encoding="utf-8"))
-        )
-        return plan, baseline
+    kept = read_plans(folder)
+    if kept is not None:
+        return kept
     plans = make()
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / PLANS_FILE
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps([plan and plan_to_json(plan) for plan in plans]), encoding="utf-8")
     temporary.replace(path)
     return plans
+
+
+def read_plans(folder: Path) -> tuple[Plan, Plan | None] | None:
+    """Return the plans that the trainings of a folder began with; ``None`` where none began."""
+    path = folder / PLANS_FILE
+    if not path.is_file():
+        return None
+    plan, baseline = (
+        values and plan_from_json(values, str(path)) for values in json.loads(path.read_text(encoding="utf-8"))
+    )
+    return plan, baseline

@@ -80,6 +80,14 @@ def read_images(folder: Path) -> Images:
     return images_of(read_manifest(folder), folder)
 
 
+def contrasts_of(manifest: Mapping[str, Any], folder: Path) -> tuple[tuple[str, ...], str]:
+    """Return the sources and the target that a manifest names; `DataError` names the folder that it came from."""
+    try:
+        return tuple(map(str, manifest["Plan"]["sources"])), str(manifest["Plan"]["target"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / BUNDLE_FILE}: {error} is missing", HINT) from error
+
+
 def images_of(manifest: Mapping[str, Any], folder: Path) -> Images:
     """Return what a manifest says of images; `DataError` names the folder that it came from."""
     try:

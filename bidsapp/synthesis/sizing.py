@@ -7,12 +7,12 @@ Depth and patch grow together: on a small patch most of what a deep network's co
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bidsapp.synthesis.training import seconds_per_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from lightning_fabric import Fabric
 
@@ -31,7 +31,10 @@ ENOUGH_STEPS = 1000
 
 
 def size_to_minutes(
-    plan: Plan, fabric: Fabric, measure: Callable[[Plan, Fabric], float] = seconds_per_step
+    plan: Plan,
+    fabric: Fabric,
+    measure: Callable[[Plan, Fabric], float] = seconds_per_step,
+    fixed: Container[str] = (),
 ) -> Plan:
     """Give a plan the largest size with which its minutes are worth `ENOUGH_STEPS` steps, else the smallest.
 
@@ -45,6 +48,8 @@ def size_to_minutes(
         Device and precision.
     measure : callable
         Returns the seconds that a step of a plan takes.
+    fixed : container of str
+        ``channels`` or ``patch``, where they shall stay as they are.
 
     Returns
     -------
@@ -54,10 +59,11 @@ def size_to_minutes(
     if counted or plan.network not in SIZES or plan.input_mode == "volumes":
         return plan
     sizes = [
-        dataclasses.replace(plan, channels=channels, patch=plan.patch if plan.slices else (edge, edge, edge))
+        {"channels": channels, **({} if plan.slices else {"patch": (edge, edge, edge)})}
         for channels, edge in SIZES[plan.network]
     ]
-    smallest, *larger = dict.fromkeys(sizes)
+    free: list[dict[str, Any]] = [{n: size for n, size in sized.items() if n not in fixed} for sized in sizes]
+    smallest, *larger = dict.fromkeys(dataclasses.replace(plan, **sized) for sized in free)
     fitting = smallest
     for candidate in larger:
         if measure(candidate, fabric) * ENOUGH_STEPS > 60 * plan.minutes:

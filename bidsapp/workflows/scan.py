@@ -85,7 +85,7 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     workflow.connect(
         [
             (header, brain, [("out_file", "in_file")]),
-            (header, sink, [("decisions", "decisions"), ("fingerprint", "fingerprint")]),
+            (header, sink, [(field, field) for field in ("decisions", "fingerprint", "grid")]),
             (brain, resample, [("out_file", "mask")]),
             (brain, sink, [("found_by", "found_by")]),
             (brain, measure, [("out_file", "scan_mask")]),
@@ -202,7 +202,7 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
 
 
 def _stamp(scan: Scan) -> str:
-    """Return size and time of the file behind a scan, and our version: what else makes a kept result outdated.
+    """Return size and time of the file, our version, what the check tells: what else makes a kept result outdated.
 
     A scan that cannot be read says so in its header check.
     """
@@ -210,4 +210,4 @@ def _stamp(scan: Scan) -> str:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns} {__version__}"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid"

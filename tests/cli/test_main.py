@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bidsapp import participant
+from bidsapp import group, participant
 from bidsapp.cli.main import main
 from bidsapp.errors import DataError
 from bidsapp.status import VisitStatus
@@ -188,6 +188,19 @@ def test_dry_run_writes_nothing(dataset, tmp_path, capsys):
     captured = capsys.readouterr()
     assert f"sub-02 FLAIR {dataset}/sub-02/anat/sub-02_FLAIR.nii.gz\n" in captured.out
     assert captured.err.rstrip().endswith("synthprep: 2 selected, 1 skipped [exit 0]")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_the_group_level_alone_is_its_own(dataset, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(
+        group, "run", lambda settings, _: asked.append(settings) or (VisitStatus("a", "selected"),)
+    )
+    assert main([str(dataset), str(tmp_path / "out"), "group", "--dry-run"]) == 0
+    assert last_line(capsys) == "synthprep: 1 selected [exit 0]"
+    assert main([str(dataset), str(tmp_path / "out"), "participant", "group", "--dry-run"]) == 0
+    assert "ask for it alone then" in capsys.readouterr().err
+    assert len(asked) == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -92,6 +92,7 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--model", "/", "--network", "unet"],
         [*PLACES, "--model", "/", "--loss", "l1"],
         [*PLACES, "--loss", "l2"],
+        [*PLACES, "--synth-space", "MNI"],
         [*PLACES, "--augmentation", "some"],
         [*PLACES, "--input-mode", "slices", "--network", "segresnet"],
         [*PLACES, "--slice-axis", "coronal"],
@@ -123,7 +124,6 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--bias-correction", "none", "--write-bias-field"],
         [*PLACES, "--template-registration", "affine"],
         [*PLACES, "--template-registration", "affine", "--output-spaces", "T1w"],
-        ["/data", "/out", "group", "--dry-run"],
         ["/data", "/data", "participant"],
         ["/data", "/data/sub-01", "participant"],
         [*PLACES, "--config-file", "/no/such.toml"],
@@ -291,3 +291,16 @@ def test_norm_is_of_the_articles_network_and_never_of_the_window():
     for norm in ("instance", "group"):
         with pytest.raises(UsageError, match="statistics are the window's"):
             settings_from([*PLACES, "--network", "seed-resnet", "--norm", norm])
+
+
+def test_where_and_in_whose_intensities_images_are_written(tmp_path, monkeypatch):
+    (tmp_path / "sub-01_desc-preproc_FLAIR.nii.gz").touch()
+    monkeypatch.chdir(tmp_path)
+    settings = settings_from(
+        [*PLACES, "--synth-space", "native", "--match-to", "sub-01_desc-preproc_FLAIR.nii.gz"]
+    )
+    assert (settings.synth_space, settings.match_to) == ("native", f"{tmp_path}/sub-01_desc-preproc_FLAIR.nii.gz")
+    assert settings_from([*PLACES, "--match-to", "normalized"]).match_to == "normalized"
+    assert (settings_from(PLACES).synth_space, settings_from(PLACES).match_to) == ("source", None)
+    with pytest.raises(NoInputError, match=r"--match-to .*none\.nii\.gz: no such image"):
+        settings_from([*PLACES, "--match-to", "none.nii.gz"])

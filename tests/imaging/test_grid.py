@@ -1,12 +1,14 @@
 """Grids and the one interpolation, in millimetres."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
-from bidsapp.imaging.grid import Grid, common_grid, resample, resample_mask, visit_grid
+from bidsapp.imaging.grid import Grid, common_grid, resample, resample_mask, resample_within, visit_grid
 from bidsapp.imaging.transforms import LinearTransform
 
 
@@ -112,3 +114,27 @@ def test_mask_keeps_its_volume(oblique):
     moved = resample_mask(mask, common_grid(oblique, 1.0))
     assert moved.get_data_dtype() == np.uint8
     assert abs(np.asarray(moved.dataobj).sum() / (20 * 3) ** 3 - 1) < 0.02
+
+
+def test_a_border_is_mixed_with_no_background():
+    x = np.arange(40.0)[:, None, None] + np.zeros((40, 30, 30))
+    inside = np.zeros(x.shape, np.uint8)
+    inside[10:30, 8:22, 8:22] = 1
+    affine = np.diag([2.0, 2, 2, 1])
+    grid = Grid(np.diag([-0.9, 1.1, 3.0, 1]) + np.array([[0, 0, 0, 78.0], *[[0.0] * 4] * 3]), (86, 53, 20), code=2)
+    ramp = resample_within(image_of(np.where(inside, 100 + x, 0), affine), image_of(inside, affine), grid)
+    values = np.asarray(ramp.dataobj)
+    kept = np.asarray(resample_mask(image_of(inside, affine), grid).dataobj) > 0
+    assert (ramp.shape, int(ramp.header["sform_code"])) == (grid.shape, 2)
+    assert np.array_equal(values != 0, kept)
+    places = apply_affine(grid.affine, np.argwhere(kept))[:, 0] / 2  # in voxels of the ramp
+    error = np.abs(values[kept] - 100 - places)
+    assert error.max() < 0.7  # half a voxel beyond the mask, where the ramp is flat; 50 were it mixed with zeros
+    assert error[(places > 13) & (places < 26)].max() < 0.02
+
+
+def test_a_grid_repeats_through_a_sidecar():
+    grid = common_grid(image_of(np.zeros((5, 6, 7)), np.diag([-1.1, 2, 3, 1])), 0.7)
+    again = Grid.from_json(json.loads(json.dumps(grid.to_json())))
+    assert np.array_equal(again.affine, grid.affine)
+    assert (again.shape, again.code) == (grid.shape, grid.code)

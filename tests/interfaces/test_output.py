@@ -13,6 +13,7 @@ from bidsapp.interfaces.record import is_complete, read_record
 from bidsapp.records import Scan, Visit
 
 RAW = "/data/raw"
+GRID = {"Shape": [4, 5, 6], "Affine": np.eye(4).tolist(), "Code": 1}
 VISIT = Visit(
     "01",
     "A",
@@ -54,6 +55,7 @@ def sink(files, tmp_path):
             numbers={"brain_volume_ml": 268.0, "flags": ""},
             decisions=["kept"],
             fingerprint="f" * 64,
+            grid=GRID,
             **more,
         ).run(cwd=str(work))
         return read_record(work)
@@ -86,6 +88,7 @@ def test_sources_lead_from_the_normalized_image_to_the_raw_one(sink, tmp_path):
     assert f"bids::{stem}preproc_FLAIR.nii.gz" in normalized["Sources"]
     assert preproc["Sources"] == ["bids:raw:sub-01/ses-A/anat/sub-01_ses-A_acq-2d_FLAIR.nii.gz"]
     assert preproc["SourceSHA256"] == "f" * 64
+    assert preproc["AcquiredGrid"] == GRID
     assert preproc["SpatialReference"] == "bids::sub-01/ses-A/anat/sub-01_ses-A_desc-preproc_T1w.nii.gz"
 
 

@@ -1,10 +1,13 @@
 """Steps on a scan in its own grid."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.grid import Grid
 from bidsapp.interfaces import scan
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
 
@@ -15,6 +18,17 @@ def test_a_checked_image_keeps_its_voxels(files, tmp_path):
     assert np.array_equal(nib.load(outputs.out_file).get_fdata(), nib.load(image).get_fdata())
     assert outputs.out_file.endswith(".nii")  # intermediate files are not compressed
     assert len(outputs.fingerprint) == 64
+
+
+def test_the_grid_is_that_of_the_acquired_image_also_where_another_is_used(files, tmp_path):
+    image, _ = files("T1w")
+    other = nib.Nifti1Image(nib.load(image).get_fdata(), np.diag([4.0, 4, 4, 1]))
+    nib.save(other, tmp_path / "other.nii")
+    outputs = CheckHeader(in_file=image, given=str(tmp_path / "other.nii")).run(cwd=str(tmp_path)).outputs
+    found = Grid.from_json(json.loads(json.dumps(outputs.grid)))
+    assert found.shape == nib.load(image).shape
+    assert np.allclose(found.affine, nib.load(image).affine)
+    assert nib.load(outputs.out_file).affine[0, 0] == 4
 
 
 @pytest.mark.parametrize("kind", ["truncated", "dangling"])

@@ -45,3 +45,19 @@ def test_a_step_is_timed_by_the_clock_given(timed):
     ticks = iter([0.0, 9.0, 10.0, 12.0, 20.0, 23.0, 30.0, 32.5])  # the first step is for warming up
     small = dataclasses.replace(timed, patch=(16, 16, 16), channels=(4, 8))
     assert seconds_per_step(small, make_fabric("cpu", "32-true"), clock=lambda: next(ticks)) == 2.0
+
+
+@pytest.mark.parametrize(("fixed", "sizes"), [("channels", 4), ("patch", 3), ("channels patch", 1)])
+def test_what_a_person_set_stays(timed, fixed, sizes):
+    seen = []
+
+    def measure(plan, fabric):
+        seen.append(size(plan))
+        return 0.0
+
+    own = dataclasses.replace(timed, channels=(5, 7), patch=(40, 40, 40))
+    sized = size_to_minutes(own, None, measure, fixed=fixed.split())
+    assert len(seen) == sizes - 1
+    channels, patch = SIZES["unet"][-1]
+    assert sized.channels == ((5, 7) if "channels" in fixed else channels)
+    assert sized.patch == 3 * (40 if "patch" in fixed else patch,)
