@@ -71,7 +71,9 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
         The bundle that was named cannot be read.
     """
     named = _named(settings)
-    gathered = _gathered(settings)
+    gathered = _gathered(
+        settings, may_miss=named.plan.sources_may_miss if named else settings.allow_missing_source
+    )
     everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
     images = named.images if named else training_images(settings, gathered.visits)
     gathered = _within(settings, admit(gathered, images, settings.target))
@@ -105,7 +107,7 @@ def _named(settings: Settings) -> Bundle | None:
     return bundle
 
 
-def _gathered(settings: Settings) -> Gathered:
+def _gathered(settings: Settings, *, may_miss: bool) -> Gathered:
     gathered = gather(
         settings.output_dir,
         settings.source,
@@ -113,13 +115,14 @@ def _gathered(settings: Settings) -> Gathered:
         settings.reference,
         participants=settings.participant_label,
         sessions=settings.session_label,
+        may_miss=may_miss,
     )
     if not gathered.visits:
         for skip in (*gathered.skipped, *gathered.damaged):
             log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
+        needed = (" or " if may_miss else " and ").join(settings.source)
         raise NoInputError(
-            f"{settings.output_dir}: no visit has a usable {' and '.join(settings.source)}",
-            "run the participant level first",
+            f"{settings.output_dir}: no visit has a usable {needed}", "run the participant level first"
         )
     return gathered
 
@@ -170,6 +173,7 @@ def _trained(
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
     from bidsapp.synthesis.folds import make_folds, read_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
+    from bidsapp.synthesis.presence import check_learned
 
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
     strata = column_of(settings.output_dir, settings.stratify) if settings.stratify else None
@@ -178,13 +182,15 @@ def _trained(
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    with stored_pairs(pairs, features_of(settings.network), settings.work / "group") as (stored, unusable):
+    presence, folder = settings.allow_missing_source, settings.work / "group"
+    with stored_pairs(pairs, features_of(settings.network), folder, presence=presence) as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         if settings.splits is not None:
             folds = read_folds(settings.splits, list(stored))
         else:
             folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
+        check_learned(stored, folds, settings.source)
         # The precision is the computer's: another one that shares the work folder starts anew.
         checkpoints = settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
         plan, baseline = kept_plans(checkpoints, partial(_tested, settings, stored, folds, fabric, checkpoints))
@@ -213,7 +219,7 @@ def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
     from bidsapp.synthesis.bundle import file_sha256
 
-    data = ("source", "target", "reference", "normalization", "crossval", "axial_range")
+    data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
     training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
     length = ("max_minutes", "max_steps", "epochs")
     values = {name: getattr(settings, name) for name in (*data, *training, *length)}
@@ -247,7 +253,12 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
             **asked,
         )
 
-    asked = {"loss": settings.loss, "augmentation": settings.augmentation, "averaging": settings.ema}
+    asked = {
+        "loss": settings.loss,
+        "augmentation": settings.augmentation,
+        "averaging": settings.ema,
+        "sources_may_miss": settings.allow_missing_source,
+    }
     mine = plan(settings.network, learning_rate=rate, **asked)
     return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
 

@@ -15,6 +15,7 @@ from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.plan import plan_to_json
+from bidsapp.synthesis.presence import RATE, used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
@@ -103,7 +104,13 @@ def _report(
         rows=rows,
         columns=models,
         predictions=[
-            {"visit": p.visit.pair.visit, "path": p.path, "in_training_set": p.fold is not None, "fold": p.fold}
+            {
+                "visit": p.visit.pair.visit,
+                "path": p.path,
+                "in_training_set": p.fold is not None,
+                "fold": p.fold,
+                "missing": used_and_missing(p.visit.pair, bundle.plan)[1],
+            }
             for p in predictions
         ],
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
@@ -134,6 +141,11 @@ def _figure(prediction: Prediction) -> Figure:
 
 def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     plan = bundle.plan
+    missing = ""
+    if plan.sources_may_miss:
+        missing = (
+            f" Each source was taken from a patch with a chance of {RATE:g}, never all, and may miss in a visit."
+        )
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
     mean = mean if plan.averaging else ""
@@ -147,7 +159,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
         f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
         f"time, by {PHRASES[plan.loss]}{within}, with AdamW on a one-cycle schedule (peak learning rate "
         f"{plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, precision "
-        f"{plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
+        f"{plan.precision}, seed {plan.seed}.{missing} Folds hold out whole participants. Predictions come from "
         f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "
         "the network that never saw that participant, any other by the mean of all."
     )

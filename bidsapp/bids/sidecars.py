@@ -195,6 +195,7 @@ def synth(
     *,
     sources: Sequence[str],
     source_contrasts: Sequence[str],
+    missing_contrasts: Sequence[str] = (),
     target_contrast: str,
     model: Mapping[str, Any],
     in_training_set: bool,
@@ -205,7 +206,9 @@ def synth(
     sloppy: bool,
 ) -> dict[str, Any]:
     """Describe a synthesized image; acquisition parameters of its sources no longer hold and are not copied."""
-    what = f"{target_contrast} predicted from {' and '.join(source_contrasts)} by a network; never acquired"
+    lacking = f", without {' and '.join(missing_contrasts)}" if missing_contrasts else ""
+    sources_said = " and ".join(source_contrasts) + lacking
+    what = f"{target_contrast} predicted from {sources_said} by a network; never acquired"
     return {
         "Description": (SLOPPY if sloppy else "") + what,
         "Sources": [own_uri(path) for path in sources],
@@ -213,6 +216,7 @@ def synth(
         "SkullStripped": True,
         "Synthetic": True,
         "SourceContrasts": list(source_contrasts),
+        **({"MissingSourceContrasts": list(missing_contrasts)} if missing_contrasts else {}),
         "TargetContrast": target_contrast,
         "Model": dict(model),
         "InTrainingSet": in_training_set,

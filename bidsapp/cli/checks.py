@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bidsapp.admission import check_asked
 from bidsapp.bids.precomputed import datasets
@@ -22,7 +22,7 @@ from bidsapp.settings import (
     SKULL_STRIPPERS,
     TEMPLATE_REGISTRATIONS,
 )
-from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
+from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images, read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +113,10 @@ def _check_contrasts(settings: Settings) -> None:
             raise UsageError(f"{contrast!r} is no contrast", "write it as file names end: T1w, T2w, FLAIR, ct")
     if not settings.source:
         raise UsageError("there is no source contrast", "give --source T1w")
+    if settings.allow_missing_source and settings.model is None and len(settings.source) < 2:
+        raise UsageError(
+            "--allow-missing-source: of one source none can be missing", "give several: --source T1w,T2w"
+        )
     if settings.target in settings.source:
         raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
     if settings.target == settings.reference and "group" in settings.levels:
@@ -200,12 +204,17 @@ def _is_within(word: str, low: float, high: float) -> bool:
         return False
 
 
-def said_by(model: Path | None) -> dict[str, str]:
+def said_by(model: Path | None) -> dict[str, Any]:
     """Return the settings that a bundle decides where nobody else does: they make images what it knows."""
     if model is None or not (model / BUNDLE_FILE).is_file():
         return {}
     images = read_images(model)
-    return {"normalization": images.normalization, "reference": images.reference}
+    may_miss = bool(read_manifest(model)["Plan"].get("sources_may_miss"))
+    return {
+        "normalization": images.normalization,
+        "reference": images.reference,
+        "allow_missing_source": may_miss,
+    }
 
 
 def _check_model(settings: Settings) -> None:

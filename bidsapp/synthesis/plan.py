@@ -64,6 +64,7 @@ def make_plan(
     learning_rate: float | None = None,
     augmentation: str | None = None,
     epochs: float | None = None,
+    sources_may_miss: bool = False,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -97,6 +98,8 @@ def make_plan(
         How training patches are varied, where it shall not be the recipe's.
     epochs : float or None
         Length of one training in epochs, where they shall end it.
+    sources_may_miss : bool
+        Whether the network shall learn to do without some of its sources.
 
     Returns
     -------
@@ -121,6 +124,7 @@ def make_plan(
         epochs=epochs,
         seed=seed,
         norm=norm,
+        sources_may_miss=sources_may_miss,
         **recipe,
     )
 
