@@ -6,7 +6,7 @@ bar is an error at most 5 % above that of the network which knows the one source
 
     synthprep-phantom RAW --participants 8 --resolution 2 --contrasts T1w,T2w,FLAIR
     synthprep RAW DERIVATIVES participant --source T1w,T2w --target FLAIR --resolution 2
-    python benchmarks/missing_source.py DERIVATIVES [--max-steps 400] [--rates 0.3 0.5] [--seeds 0 1]
+    python benchmarks/missing_source.py DERIVATIVES [--max-steps 400] [--shares 0.3 0.5] [--seeds 0 1]
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--source", default="T1w,T2w")
     parser.add_argument("--target", default="FLAIR")
     parser.add_argument("--max-steps", type=int, default=400)
-    parser.add_argument("--rates", type=float, nargs="+", help="chances of a source to be taken away")
+    parser.add_argument("--shares", type=float, nargs="+", help="of the patches that lose a source")
     parser.add_argument("--folds", type=int, default=2, help="how many of the folds to train")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
@@ -40,27 +40,27 @@ def main() -> None:
     sources = tuple(args.source.split(","))
     found = gather(args.derivatives, sources, args.target, sources[0])
     pairs = [visit.pair for visit in found.visits if visit.pair.target]
-    rates = args.rates or [presence.RATE]
-    print("fold\tseed\trate\tsources\talone\tone network\tratio", flush=True)
+    shares = args.shares or [presence.SHARE]
+    print("fold\tseed\tshare\tsources\talone\tone network\tratio", flush=True)
     ratios: dict[tuple[float, str], list[float]] = {}
     for seed in args.seeds:
         for fold in make_folds(pairs, leave_one_out=False, seed=0)[: args.folds]:
             parts = [[p for p in pairs if (p.participant in fold.held_out) == out] for out in (False, True)]
             alone = {k: errors(*parts, sources, args, seed, [(k,)])[0] for k in range(len(sources))}
             cases = [*((k,) for k in alone), tuple(alone)]
-            for rate in rates:
-                presence.RATE = rate
+            for share in shares:
+                presence.SHARE = share
                 for case, error in zip(cases, errors(*parts, sources, args, seed, cases, True), strict=True):
                     best = alone[case[0]] if len(case) == 1 else min(alone.values())
                     name = "+".join(sources[k] for k in case)
-                    ratios.setdefault((rate, name), []).append(error / best)
+                    ratios.setdefault((share, name), []).append(error / best)
                     print(
-                        f"{fold.number}\t{seed}\t{rate}\t{name}\t{best:.4f}\t{error:.4f}\t{error / best:.3f}",
+                        f"{fold.number}\t{seed}\t{share}\t{name}\t{best:.4f}\t{error:.4f}\t{error / best:.3f}",
                         flush=True,
                     )
-    for (rate, name), values in ratios.items():
+    for (share, name), values in ratios.items():
         held = "" if "+" in name else "\tholds" if fmean(values) <= BAR else "\tfails"
-        print(f"mean\t\t{rate}\t{name}\t\t\t{fmean(values):.3f}{held}")
+        print(f"mean\t\t{share}\t{name}\t\t\t{fmean(values):.3f}{held}")
 
 
 def errors(learned, held_out, sources, args: argparse.Namespace, seed: int, cases, may_miss=False) -> list[float]:

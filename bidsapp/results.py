@@ -15,7 +15,7 @@ from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.plan import plan_to_json
-from bidsapp.synthesis.presence import RATE, used_and_missing
+from bidsapp.synthesis.presence import SHARE, used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
@@ -144,7 +144,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     missing = ""
     if plan.sources_may_miss:
         missing = (
-            f" Each source was taken from a patch with a chance of {RATE:g}, never all, and may miss in a visit."
+            f" Some sources, never all, were taken from {100 * SHARE:g} % of the patches; a visit may lack them."
         )
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"

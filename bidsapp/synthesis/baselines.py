@@ -1,7 +1,7 @@
 """Rivals that know no more than a voxel, or its neighbourhood: a network that is worth its time beats them.
 
-A source that a visit lacks is 0 everywhere, as it is to the article's network; neither is told that it is missing.
-Trees can tell by themselves, for a brain is near 5.
+A source that a visit lacks is the median of its scale in the whole brain, to them as to the article's network;
+neither is told that it is missing.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     Parameters
     ----------
     pair : Pair
-        Normalized images and masks on one grid. A source that the visit lacks is 0 everywhere, as air is.
+        Normalized images and masks on one grid. A source that the visit lacks is read as the median of its
+        scale throughout the brain.
     features : sequence of str
         Feature channels to stack on the sources, names in ``FEATURES``.
     presence : bool
@@ -105,12 +106,8 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     affine = mask_image.affine
     box = _bounding_box(mask, affine)
     inside = mask[box]
-    channels = [
-        np.zeros(inside.shape)
-        if path is None
-        else np.where(inside, _read(path, mask_image, box) + np.float32(AIR), 0)
-        for path in pair.sources
-    ]
+    sources = [np.float32(0) if path is None else _read(path, mask_image, box) for path in pair.sources]
+    channels = [np.where(inside, source + np.float32(AIR), 0) for source in sources]
     if presence:
         channels += [inside & (path is not None) for path in pair.sources]
     channels += [np.where(inside, FEATURES[name](inside, affine), 0) for name in features]

@@ -1,31 +1,39 @@
 """Sources that a visit may lack: training patches lose some of theirs, so that a network learns to do without.
 
-A missing source is 0, which is what air is, and its presence channel is 0, too (`load_volume`). Dropping whole
-channels in training is the ModDrop of Neverova et al. 2016 (arXiv:1501.00102).
+A missing source is the median of its intensity scale throughout the brain, and its presence channel is 0
+(`load_volume`). Were it air, whose level is far from any brain's, the statistics of layers would depend on what
+is missing. Dropping whole channels in training is the ModDrop of Neverova et al. 2016 (arXiv:1501.00102).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
 
 from bidsapp.errors import NoInputError
+from bidsapp.synthesis.pairs import AIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
 
     from bidsapp.records import Pair, Plan
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.sampling import Batch
 
-# The chance of each source of each patch.
-RATE = 0.5
+# Of the patches, how many lose some of their sources.
+SHARE = 0.5
 
 
 def drop_sources(batch: Batch, sources: int, generator: torch.Generator) -> Batch:
-    """Take each source from each patch by chance, but never the last one.
+    """Take some sources from some patches, by chance, but never the last one.
+
+    Each choice of fewer than all sources is as likely as any other. Chance is stratified over the batch: the share
+    of each choice, and with it the statistics of batch normalization, differ little from batch to batch.
 
     Parameters
     ----------
@@ -41,12 +49,23 @@ def drop_sources(batch: Batch, sources: int, generator: torch.Generator) -> Batc
     Batch
         New patches.
     """
-    present = batch.inputs[:, sources : 2 * sources].amax((2, 3, 4)) > 0
-    luck = torch.rand(present.shape, generator=generator) * present
-    kept = (luck >= RATE) | (luck == luck.amax(1, keepdim=True))
     inputs = batch.inputs.clone()
-    inputs[:, : 2 * sources] *= kept.repeat(1, 2)[..., None, None, None]
+    images, presence = inputs[:, :sources], inputs[:, sources : 2 * sources]
+    brain = presence.amax(1, keepdim=True)
+    present = presence.amax((2, 3, 4)) > 0
+    kept = present & _chosen(len(inputs), sources, generator)
+    kept = torch.where(kept.any(1, keepdim=True), kept, present)[..., None, None, None]
+    images.copy_(torch.where(kept, images, AIR * brain))
+    presence.mul_(kept)
     return dataclasses.replace(batch, inputs=inputs)
+
+
+def _chosen(patches: int, sources: int, generator: torch.Generator) -> Tensor:
+    """Return which sources each patch may keep, shape (patches, sources)."""
+    some = [choice for choice in product((False, True), repeat=sources) if any(choice) and not all(choice)]
+    strata = torch.randperm(patches, generator=generator) + torch.rand(patches, generator=generator)
+    place = (strata / patches / SHARE * len(some)).long()
+    return torch.tensor([*some, (True,) * sources])[place.clamp(max=len(some))]
 
 
 def used_and_missing(pair: Pair, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
