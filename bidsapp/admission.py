@@ -34,7 +34,8 @@ def training_images(settings: Settings, visits: Sequence[GatheredVisit]) -> Imag
         Those on the scale of the settings and with a target give the range of voxel edges.
     """
     methods = {c: visit_scale(settings.normalization, c) for c in (*settings.source, settings.target)}
-    edges = [visit.spacing_mm for visit in visits if visit.methods == methods]
+    learned = [visit for visit in visits if settings.target in visit.methods]
+    edges = [visit.spacing_mm for visit in learned if visit.methods.items() <= methods.items()]
     # None with a target: nothing will be learned, and the reason is said where pairs are split.
     axes = list(zip(*(edges or [visit.spacing_mm for visit in visits]), strict=True))
     spacing = tuple(map(min, axes)), tuple(map(max, axes))

@@ -24,6 +24,7 @@ from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.presence import used_and_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,8 @@ def _predict(
     settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int | None, fabric: Fabric
 ) -> Prediction:
     """Write a visit's synthesized image, unless it is there already, made of the same files by the same bundle."""
-    scans = [visit.visit.scan(contrast) for contrast in bundle.plan.sources]
+    used, _ = used_and_missing(visit.pair, bundle.plan)
+    scans = [visit.visit.scan(contrast) for contrast in used]
     path = names.synth(visit.visit, scans, bundle.plan.target)
     figure = names.figure(visit.visit, "synth", bundle.plan.target)
     rendering = rendering_of(settings, visit, bundle)
@@ -130,7 +132,7 @@ def _predict(
         and _measured_alike(sidecar, visit.pair)
     )
     if not reused:
-        volume = load_volume(visit.pair, bundle.plan.features)
+        volume = load_volume(visit.pair, bundle.plan.features, presence=bundle.plan.sources_may_miss)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
         image = predict(networks, volume, bundle.plan, fabric)
         sidecar = said
@@ -148,7 +150,7 @@ def _predict(
 
 def _input_hashes(visit: GatheredVisit) -> dict[str, str]:
     pair = visit.pair
-    files = [*pair.sources, pair.mask, *(path for path in (pair.target, pair.target_mask) if path is not None)]
+    files = [*pair.present, pair.mask, *(path for path in (pair.target, pair.target_mask) if path is not None)]
     return {path.name: file_sha256(path) for path in files}
 
 
@@ -176,12 +178,14 @@ def _sidecar(
 ) -> dict[str, Any]:
     """Say what the image is and what made it."""
     out = settings.output_dir
+    used, missing = used_and_missing(visit.pair, bundle.plan)
     model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
     if bundle.path.resolve().is_relative_to(out.resolve()):
         model["URI"] = f"bids::{_relative(bundle.path, out)}"
     return synth_sidecar(
-        sources=[_relative(source, out) for source in (*visit.pair.sources, visit.pair.mask)],
-        source_contrasts=bundle.plan.sources,
+        sources=[_relative(source, out) for source in (*visit.pair.present, visit.pair.mask)],
+        source_contrasts=used,
+        missing_contrasts=missing,
         target_contrast=bundle.plan.target,
         model=model,
         in_training_set=fold is not None,
@@ -196,7 +200,7 @@ def _sidecar(
 
 
 def _draw(volume: Volume, image: NDArray[np.float32], path: Path) -> None:
-    sources = [nib.load(source) for source in volume.pair.sources]
+    sources = [nib.load(source) for source in volume.pair.present]
     target, target_mask = (
         None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
     )

@@ -73,7 +73,9 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
         The bundle that was named cannot be read.
     """
     named = _named(settings)
-    gathered = _gathered(settings)
+    gathered = _gathered(
+        settings, may_miss=named.plan.sources_may_miss if named else settings.allow_missing_source
+    )
     everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
     images = named.images if named else training_images(settings, gathered.visits)
     gathered = _within(settings, admit(gathered, images, settings.target))
@@ -112,7 +114,7 @@ def _named(settings: Settings) -> Bundle | None:
     return bundle
 
 
-def _gathered(settings: Settings) -> Gathered:
+def _gathered(settings: Settings, *, may_miss: bool) -> Gathered:
     gathered = gather(
         settings.output_dir,
         settings.source,
@@ -120,13 +122,14 @@ def _gathered(settings: Settings) -> Gathered:
         settings.reference,
         participants=settings.participant_label,
         sessions=settings.session_label,
+        may_miss=may_miss,
     )
     if not gathered.visits:
         for skip in (*gathered.skipped, *gathered.damaged):
             log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
+        needed = (" or " if may_miss else " and ").join(settings.source)
         raise NoInputError(
-            f"{settings.output_dir}: no visit has a usable {' and '.join(settings.source)}",
-            "run the participant level first",
+            f"{settings.output_dir}: no visit has a usable {needed}", "run the participant level first"
         )
     return gathered
 
@@ -182,7 +185,8 @@ def _trained(
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    with stored_pairs(pairs, features_asked(settings), settings.work / "group") as (stored, unusable):
+    presence, folder = settings.allow_missing_source, settings.work / "group"
+    with stored_pairs(pairs, features_asked(settings), folder, presence=presence) as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = folds_of(settings, list(stored))
@@ -221,7 +225,7 @@ def _request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
     from bidsapp.synthesis.bundle import file_sha256
 
-    data = ("source", "target", "reference", "normalization", "crossval", "axial_range")
+    data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
     shown = ("input_mode", "slice_axis")
     training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
     length = ("max_minutes", "max_steps", "epochs")
@@ -262,6 +266,7 @@ def _plans(
         "loss": settings.loss,
         "augmentation": settings.augmentation,
         "averaging": settings.ema,
+        "sources_may_miss": settings.allow_missing_source,
         "input_mode": settings.input_mode,
         "slice_axis": settings.slice_axis,
         "extents": extents,

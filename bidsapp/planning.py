@@ -26,10 +26,15 @@ def strata_of(settings: Settings) -> dict[str, str] | None:
 def folds_of(settings: Settings, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
     """Return the folds of the pairs that are learned from: those of a table, or new ones."""
     from bidsapp.synthesis.folds import make_folds, read_folds
+    from bidsapp.synthesis.presence import check_learned
 
     if settings.splits is not None:
-        return read_folds(settings.splits, pairs)
-    return make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed, strata=strata_of(settings))
+        folds = read_folds(settings.splits, pairs)
+    else:
+        strata = strata_of(settings)
+        folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
+    check_learned(pairs, folds, settings.source)
+    return folds
 
 
 def features_asked(settings: Settings) -> tuple[str, ...]:

@@ -84,6 +84,7 @@ def dry_run(
         features_asked(settings),
         partial(folds_of, settings),
         lambda folds, extents: kept or plans(settings, folds, fabric, extents),
+        presence=settings.allow_missing_source,
     )
     to_find = settings.lr == "auto" and kept is None
     show_training(gathered, planned, {"learning_rate": "auto: by a range test"} if to_find else {})
@@ -117,6 +118,8 @@ def plan_training(
     features: Sequence[str],
     folds: Callable[[Sequence[Pair]], tuple[Fold, ...]],
     plans: Callable[[int, Sequence[int]], tuple[Plan, Plan | None]],
+    *,
+    presence: bool = False,
 ) -> Planned:
     """Plan a training as the level does, and keep nothing.
 
@@ -132,6 +135,8 @@ def plan_training(
         Returns the folds of the pairs that are learned from.
     plans : callable
         Returns the plan and the baseline's, given the number of folds and the greatest extents of a volume.
+    presence : bool
+        Whether the network reads which sources are there.
 
     Raises
     ------
@@ -144,7 +149,7 @@ def plan_training(
     with progress_bar("reading", total=len(pairs)) as update, tempfile.TemporaryDirectory() as folder:
         for number, pair in enumerate(pairs):
             update(number, pair.visit)
-            with stored_pairs([pair], features, Path(folder) / "pair") as (stored, refused):
+            with stored_pairs([pair], features, Path(folder) / "pair", presence=presence) as (stored, refused):
                 learned += stored
                 extents += [largest([volume]) for volume in stored.values()]
                 unusable |= {pair.visit: str(error) for pair, error in refused.items()}

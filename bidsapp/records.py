@@ -268,6 +268,8 @@ class Plan:
         ``slice-patches`` and, with neighbouring slices, ``slabs``; see `bidsapp.synthesis.modes`.
     slice_axis : str or None
         ``axial``, ``coronal`` or ``sagittal`` where there are slices.
+    sources_may_miss : bool
+        Whether the network was taught to do without some of its sources (`bidsapp.synthesis.presence`).
     """
 
     sources: tuple[str, ...]
@@ -293,11 +295,12 @@ class Plan:
     optimizer: str = "adamw"
     input_mode: str = "patches"
     slice_axis: str | None = None
+    sources_may_miss: bool = False
 
     @property
     def inputs(self) -> int:
-        """Number of input channels: the sources, then the features."""
-        return len(self.sources) + len(self.features)
+        """Number of input channels: the sources, whether each is there if they may miss, then the features."""
+        return len(self.sources) * (2 if self.sources_may_miss else 1) + len(self.features)
 
     @property
     def slices(self) -> int | None:
@@ -313,8 +316,8 @@ class Pair:
     ----------
     visit, participant : str
         Labels, ``sub-01_ses-A`` and ``sub-01``.
-    sources : tuple of Path
-        Normalized source images, in the order of the plan's source contrasts.
+    sources : tuple of (Path or None)
+        Normalized source images, in the order of the plan's source contrasts; ``None`` where the visit lacks one.
     mask : Path
         Brain mask of the reference, where an image is predicted.
     target : Path or None
@@ -324,17 +327,23 @@ class Pair:
     target_scale : Scale or None
         Scale of the acquired target.
     fingerprint : str
-        SHA-256 of the voxels of the acquired first source: the identity of a visit across datasets.
+        SHA-256 of the voxels of the acquired first source, or where sources may miss of the reference, which
+        never does: the identity of a visit across datasets.
     axial_range : (float, float) or None
         Percent of the brain's extent from below to above, between which is learned and measured; ``None``: all.
     """
 
     visit: str
     participant: str
-    sources: tuple[Path, ...]
+    sources: tuple[Path | None, ...]
     mask: Path
     target: Path | None = None
     target_mask: Path | None = None
     target_scale: Scale | None = None
     fingerprint: str = ""
     axial_range: tuple[float, float] | None = None
+
+    @property
+    def present(self) -> tuple[Path, ...]:
+        """The source images that the visit has."""
+        return tuple(path for path in self.sources if path is not None)

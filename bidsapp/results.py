@@ -17,6 +17,7 @@ from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
 from bidsapp.synthesis.plan import plan_to_json
+from bidsapp.synthesis.presence import SHARE, used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
@@ -105,7 +106,13 @@ def _report(
         rows=rows,
         columns=models,
         predictions=[
-            {"visit": p.visit.pair.visit, "path": p.path, "in_training_set": p.fold is not None, "fold": p.fold}
+            {
+                "visit": p.visit.pair.visit,
+                "path": p.path,
+                "in_training_set": p.fold is not None,
+                "fold": p.fold,
+                "missing": used_and_missing(p.visit.pair, bundle.plan)[1],
+            }
             for p in predictions
         ],
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
@@ -136,6 +143,11 @@ def _figure(prediction: Prediction) -> Figure:
 
 def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     plan = bundle.plan
+    missing = ""
+    if plan.sources_may_miss:
+        missing = (
+            f" Some sources, never all, were taken from {100 * SHARE:g} % of the patches; a visit may lack them."
+        )
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
     mean = mean if plan.averaging else ""
@@ -149,7 +161,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
         f"{plan.target} from {' and '.join(plan.sources)} on {phrase(plan)}, "
         f"by {PHRASES[plan.loss]}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
         f"learning rate {plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, "
-        f"precision {plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
-        f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "
-        "the network that never saw that participant, any other by the mean of all."
+        f"precision {plan.precision}, seed {plan.seed}.{missing} Folds hold out whole participants. Predictions "
+        f"come from overlapping windows with Gaussian weights{averaged}. A participant of the training set was "
+        "predicted by the network that never saw that participant, any other by the mean of all."
     )

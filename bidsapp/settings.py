@@ -92,6 +92,8 @@ class Settings:
         Intensity scale of MR; a CT keeps its Hounsfield units.
     source : tuple of str
         Contrasts to predict from.
+    allow_missing_source : bool
+        Learn to do without some of several sources, and predict visits that have at least one; a bundle brings it.
     target : str
         Contrast to predict.
     network : str
@@ -174,6 +176,7 @@ class Settings:
     template_registration: str = "syn"
     normalization: str = "robust"
     source: tuple[str, ...] = ("T1w",)
+    allow_missing_source: bool = False
     target: str = "FLAIR"
     network: str = "unet"
     norm: str = "batch"

@@ -104,3 +104,14 @@ def test_a_bundle_that_reads_other_images_than_are_asked_for(tmp_path, changes, 
     assert hint in raised.value.hint
     for normalization in ("ravel", "whitestripe"):  # a bundle brings the scale of its cohort
         check_asked(asked(tmp_path, normalization=normalization), images, "bundle")
+
+
+def test_a_visit_that_lacks_a_source_counts_for_the_grid_and_is_admitted(tmp_path):
+    settings = asked(tmp_path, source=("T1w", "T2w"), allow_missing_source=True)
+    gathered(settings, ("robust", 2.0), ("zscore", 2.0))
+    found = gather(settings.output_dir, settings.source, "FLAIR", "T1w", may_miss=True)
+    images = training_images(settings, found.visits)
+    assert images == Images("robust", "T1w", {**ROBUST, "T2w": "robust"}, ((2.0,) * 3,) * 2)
+    left = admit(found, images, "FLAIR")
+    assert labels(left.visits) == ["sub-01_ses-A"]
+    assert [skip.reason for skip in left.skipped] == ["T1w is on the intensity scale zscore, not robust"]

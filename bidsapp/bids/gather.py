@@ -36,7 +36,7 @@ class GatheredVisit:
     pair : Pair
         What learning needs of it.
     methods : Mapping of str to str
-        Contrast → method of the intensity scale, of the sources and, where there is one, of the target.
+        Contrast → method of the intensity scale, of the sources that there are and, if there is one, the target.
     spacing_mm : tuple of float
         Voxel edges of its grid along left-right, front-back and up-down.
     """
@@ -54,11 +54,12 @@ class Gathered:
     Attributes
     ----------
     visits : tuple of GatheredVisit
-        Visits with all sources.
+        Visits with all sources, or where some may miss with one.
     skipped : tuple of Skip
         Visits without, or whose source or reference is not to be trusted.
     dropped : tuple of Skip
-        Visits whose target is not to be trusted: predicted, not learned from.
+        Visits whose target is not to be trusted: predicted, not learned from; or one of several sources: predicted
+        as if it were missing.
     damaged : tuple of Skip
         Visits with a sidecar or table that is missing or cannot be read.
     unselected : tuple of GatheredVisit
@@ -80,6 +81,7 @@ def gather(
     *,
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
+    may_miss: bool = False,
 ) -> Gathered:
     """Collect the visits of a derivative dataset.
 
@@ -95,6 +97,8 @@ def gather(
         The contrast whose grid the visit's images share.
     participants, sessions : sequence of str
         Labels that restrict the visits; empty means all.
+    may_miss : bool
+        Whether one source that can be used is enough.
 
     Returns
     -------
@@ -113,15 +117,15 @@ def gather(
     for place in find_visits(derivatives):
         selected = _is_among(place.subject, participants) and _is_among(place.session, sessions)
         try:
-            found, doubt = _look_at(derivatives, place, source, target, reference)
+            found, doubts = _look_at(derivatives, place, source, target, reference, may_miss=may_miss)
         except DataError as error:
-            found, doubt = None, None
+            found, doubts = None, []
             if selected:
                 damaged.append(Skip(place.label, error.message, error.hint))
         if found:
             (visits if selected else unselected).append(found)
-        if doubt and selected:
-            (dropped if found else skipped).append(doubt)
+        if selected:
+            (dropped if found else skipped).extend(doubts)
     if (participants or sessions) and not (visits or skipped or damaged):
         raise NothingSelectedError(
             f"{derivatives}: the labels match no visit that the participant level has worked on",
@@ -148,24 +152,33 @@ def _is_among(label: str | None, wanted: Sequence[str]) -> bool:
 
 
 def _look_at(
-    derivatives: Path, place: Visit, source: Sequence[str], target: str, reference: str
-) -> tuple[GatheredVisit | None, Skip | None]:
-    """Return what can be used of a visit, and what cannot and why: its source, or its target alone."""
+    derivatives: Path, place: Visit, source: Sequence[str], target: str, reference: str, *, may_miss: bool
+) -> tuple[GatheredVisit | None, list[Skip]]:
+    """Return what can be used of a visit, and what cannot and why: all of it, or its target or a source alone."""
     rows = on_reference(read_scans(derivatives / names.scans_table(place)), reference)
     if reference not in {row["contrast"] for row in rows}:
         hint = f"run the participant level with --reference {reference}"
-        return None, Skip(place.label, f"its table lists no {reference} that the others were aligned with", hint)
+        return None, [Skip(place.label, f"its table lists no {reference} that the others were aligned with", hint)]
     scans = tuple(scan_of(row, derivatives, place, reference) for row in rows)
     visit = Visit(place.subject, place.session, scans)
     flags = {row["contrast"]: row["flags"] for row in rows if row["flags"] != "n/a"}
-    reason = _unusable(visit, source, reference, flags)
+    usable = [contrast for contrast in source if contrast in visit.contrasts and contrast not in flags]
+    needed = [] if may_miss and usable else source
+    reason = _unusable(visit, needed, reference, flags)
     if reason:
-        return None, Skip(visit.label, reason, SEE_REPORT)
-    learnable = target in visit.contrasts and target not in flags
-    doubt = (
-        Skip(visit.label, f"{target} not learned from: {flags[target]}", SEE_REPORT) if target in flags else None
-    )
-    return _gathered(derivatives, visit, source, target if learnable else None, reference), doubt
+        return None, [Skip(visit.label, reason, SEE_REPORT)]
+    doubts = [
+        Skip(visit.label, f"{contrast} {consequence}: {flags[contrast]}", SEE_REPORT)
+        for contrast, consequence in {
+            **dict.fromkeys(source, "taken as missing"),
+            target: "not learned from",
+        }.items()
+        if contrast in flags
+    ]
+    goal = target if target in visit.contrasts and target not in flags else None
+    read = [contrast if contrast in usable else None for contrast in source]
+    identity = reference if may_miss else source[0]
+    return _gathered(derivatives, visit, read, goal, reference, identity), doubts
 
 
 def _unusable(visit: Visit, source: Sequence[str], reference: str, flags: Mapping[str, str]) -> str:
@@ -179,21 +192,27 @@ def _unusable(visit: Visit, source: Sequence[str], reference: str, flags: Mappin
 
 
 def _gathered(
-    derivatives: Path, visit: Visit, source: Sequence[str], target: str | None, reference: str
+    derivatives: Path,
+    visit: Visit,
+    source: Sequence[str | None],
+    target: str | None,
+    reference: str,
+    identity: str,
 ) -> GatheredVisit:
-    scans = {contrast: visit.scan(contrast) for contrast in (*source, *([target] if target else []))}
+    """Return a visit with those sources that are not ``None``, known by the voxels of the contrast `identity`."""
+    scans = {contrast: visit.scan(contrast) for contrast in (*source, target) if contrast}
     scales = {name: read_scale(scan.path.with_name(names.sidecar(scan.path.name))) for name, scan in scans.items()}
-    first = read_json(derivatives / names.sidecar(names.preproc(visit, scans[source[0]], reference)))
+    known_by = read_json(derivatives / names.sidecar(names.preproc(visit, visit.scan(identity), reference)))
     mask = derivatives / names.brain_mask(visit, visit.scan(reference), reference)
     pair = Pair(
         visit=visit.label,
         participant=f"sub-{visit.subject}",
-        sources=tuple(scans[contrast].path for contrast in source),
+        sources=tuple(scans[contrast].path if contrast else None for contrast in source),
         mask=mask,
         target=scans[target].path if target else None,
         target_mask=derivatives / names.brain_mask(visit, scans[target], reference) if target else None,
         target_scale=scales[target] if target else None,
-        fingerprint=str(first.get("SourceSHA256", "")),
+        fingerprint=str(known_by.get("SourceSHA256", "")),
     )
     methods = {contrast: scale.method for contrast, scale in scales.items()}
     return GatheredVisit(visit, pair, methods, _spacing(mask))

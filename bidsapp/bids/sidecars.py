@@ -200,6 +200,7 @@ def synth(
     *,
     sources: Sequence[str],
     source_contrasts: Sequence[str],
+    missing_contrasts: Sequence[str] = (),
     target_contrast: str,
     model: Mapping[str, Any],
     in_training_set: bool,
@@ -216,7 +217,9 @@ def synth(
     `reference` is the URI of the image whose grid it is on, `resampled` how it came there from the common one, and
     `scale_of` whose intensities it has.
     """
-    what = f"{target_contrast} predicted from {' and '.join(source_contrasts)} by a network; never acquired"
+    lacking = f", without {' and '.join(missing_contrasts)}" if missing_contrasts else ""
+    sources_said = " and ".join(source_contrasts) + lacking
+    what = f"{target_contrast} predicted from {sources_said} by a network; never acquired"
     return {
         "Description": (SLOPPY if sloppy else "") + what,
         "Sources": [own_uri(path) for path in sources],
@@ -225,6 +228,7 @@ def synth(
         "SkullStripped": True,
         "Synthetic": True,
         "SourceContrasts": list(source_contrasts),
+        **({"MissingSourceContrasts": list(missing_contrasts)} if missing_contrasts else {}),
         "TargetContrast": target_contrast,
         "Model": dict(model),
         "InTrainingSet": in_training_set,

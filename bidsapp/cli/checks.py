@@ -131,6 +131,10 @@ def _check_contrasts(settings: Settings) -> None:
             raise UsageError(f"{contrast!r} is no contrast", "write it as file names end: T1w, T2w, FLAIR, ct")
     if not settings.source:
         raise UsageError("there is no source contrast", "give --source T1w")
+    if settings.allow_missing_source and settings.model is None and len(settings.source) < 2:
+        raise UsageError(
+            "--allow-missing-source: of one source none can be missing", "give several: --source T1w,T2w"
+        )
     if settings.target in settings.source:
         raise UsageError(f"{settings.target} is both source and target", "predict a contrast from others")
     if settings.target == settings.reference and "group" in settings.levels:
@@ -227,8 +231,13 @@ def said_by(model: Path | None) -> dict[str, Any]:
         return {}
     manifest = read_manifest(model)
     images, (source, target) = images_of(manifest, model), contrasts_of(manifest, model)
-    said = {"normalization": images.normalization, "reference": images.reference}
-    return {**said, "source": source, "target": target}
+    return {
+        "normalization": images.normalization,
+        "reference": images.reference,
+        "source": source,
+        "target": target,
+        "allow_missing_source": bool(manifest["Plan"].get("sources_may_miss")),
+    }
 
 
 def _check_model(settings: Settings) -> None:

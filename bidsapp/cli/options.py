@@ -121,6 +121,11 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--source", type=contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({_default('source')})"
     )
+    group.add_argument(
+        "--allow-missing-source",
+        action="store_true",
+        help="learn to do without some of several sources, and predict visits that have at least one",
+    )
     group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
     group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
     group.add_argument(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan")
+TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan", "allow_missing_source")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
@@ -60,7 +60,8 @@ def settings_from(words: Sequence[str]) -> Settings:
     }
     shaping = [name for name in TRAINING if name in given]
     if "model" in given and shaping:
-        raise UsageError(f"--model trains nothing, --{shaping[0]} says how to train", "give one of them")
+        option = shaping[0].replace("_", "-")
+        raise UsageError(f"--model trains nothing, --{option} says how to train", "give one of them")
     config = given.pop("config_file", None)
     if "max_minutes" in given and "minutes" in split(given.get("plan", ())):
         raise UsageError("--max-minutes and --plan minutes both limit a training", "give one of them")

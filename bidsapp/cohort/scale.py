@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def fit_population(settings: Settings, visits: Sequence[GatheredVisit]) -> Population:
     """Learn the scale of every contrast but CT, visit by visit, from those whose target is learned from.
 
-    Visits without a target do not count, so that a new one asks for no new training.
+    Visits without a target do not count, so that a new one asks for no new training, nor those that lack a source.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def fit_population(settings: Settings, visits: Sequence[GatheredVisit]) -> Popul
     contrasts = [c for c in (*settings.source, settings.target) if c != CT]
     seen: list[Any] = []
     for gathered in visits:
-        if gathered.pair.target is None:
+        if gathered.pair.target is None or None in gathered.pair.sources:
             continue
         try:
             seen.append((gathered.visit, way.look_at(gathered.visit, contrasts)))
@@ -94,7 +94,7 @@ def _standardized(
 ) -> GatheredVisit:
     visit, pair = gathered.visit, gathered.pair
     sources = [
-        path if contrast == CT else way.apply(visit, contrast, population)[0]
+        path if path is None or contrast == CT else way.apply(visit, contrast, population)[0]
         for contrast, path in zip(settings.source, pair.sources, strict=True)
     ]
     changes: dict[str, Any] = {"sources": tuple(sources)}

@@ -140,11 +140,13 @@ def _folds(report: GroupReport) -> list[dict[str, object]]:
 def _prediction(item: Mapping[str, object], folder: Path) -> dict[str, str | None]:
     fold = item.get("fold")
     visit = str(item.get("visit"))
+    missing = item.get("missing")
+    by = "the mean of all folds" if fold is None else f"fold {fold}, which never saw the participant"
     return {
         "visit": visit,
         "page": _page(visit, folder),
         "trained": show(bool(item.get("in_training_set"))),
-        "by": "the mean of all folds" if fold is None else f"fold {fold}, which never saw the participant",
+        "by": f"{by}; without {show(missing)}" if missing else by,
         "path": show(item.get("path")),
     }
 

@@ -87,7 +87,7 @@ class GroupReport:
         Measure → model → mean over participants with its interval.
     predictions : sequence of mapping
         One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
-        ``fold``, which is ``None`` where all folds were averaged.
+        ``fold``, which is ``None`` where all folds were averaged, and ``missing``, the sources that it lacked.
     skipped : sequence of (str, str, str)
         Visits that were left out: label, reason, hint.
     figures : sequence of Figure

@@ -1,4 +1,8 @@
-"""Rivals that know no more than a voxel, or its neighbourhood: a network that is worth its time beats them."""
+"""Rivals that know no more than a voxel, or its neighbourhood: a network that is worth its time beats them.
+
+A source that a visit lacks is the median of its scale in the whole brain, to them as to the article's network;
+neither is told that it is missing.
+"""
 
 from __future__ import annotations
 

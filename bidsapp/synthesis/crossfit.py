@@ -107,7 +107,11 @@ def cross_fit(
     measured: list[Measurement] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
-        held_out = [load_volume(pair, plan.features) for pair in pairs if pair.participant in fold.held_out]
+        held_out = [
+            load_volume(pair, plan.features, presence=plan.sources_may_miss)
+            for pair in pairs
+            if pair.participant in fold.held_out
+        ]
         trained.append(fit(training, fold, plan))
         for name, regression in _regressions(training, plan):
             measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]

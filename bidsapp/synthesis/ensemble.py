@@ -70,7 +70,7 @@ def find_bundle(path: Path, key: str) -> Bundle | None:
 
 @contextmanager
 def stored_pairs(
-    pairs: Sequence[Pair], features: Sequence[str], folder: Path
+    pairs: Sequence[Pair], features: Sequence[str], folder: Path, *, presence: bool = False
 ) -> Iterator[tuple[dict[Pair, TrainingVolume], dict[Pair, DataError]]]:
     """Store the training arrays of all pairs with a target for as long as the block lasts.
 
@@ -82,6 +82,8 @@ def stored_pairs(
         Feature channels that the network reads.
     folder : Path
         Where to store them; gone afterwards.
+    presence : bool
+        Whether the network reads which sources are there; see `load_volume`.
 
     Yields
     ------
@@ -95,7 +97,8 @@ def stored_pairs(
             if pair.target is None:
                 continue
             try:
-                stored[pair] = TrainingVolume.store(load_volume(pair, features), folder / pair.visit)
+                volume = load_volume(pair, features, presence=presence)
+                stored[pair] = TrainingVolume.store(volume, folder / pair.visit)
             except DataError as error:
                 unusable[pair] = error
         yield stored, unusable

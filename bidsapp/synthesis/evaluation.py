@@ -52,11 +52,12 @@ def measure(volume: Volume, image: NDArray[np.float32], plan: Plan) -> Agreement
 
 
 def _tissues(volume: Volume, plan: Plan) -> NDArray[np.uint8] | None:
-    """Return the tissue classes of the T1w, be it a source or the target; ``None`` where it is neither."""
+    """Return the tissue classes of the T1w, source or target; ``None`` where it is neither, or missing."""
     image: NDArray[np.float32] | None = None
     where = volume.mask
     if TISSUE_CONTRAST in plan.sources:
-        image = volume.inputs[plan.sources.index(TISSUE_CONTRAST)]
+        place = plan.sources.index(TISSUE_CONTRAST)
+        image = None if volume.pair.sources[place] is None else volume.inputs[place]
     elif plan.target == TISSUE_CONTRAST and volume.target is not None and volume.loss_mask is not None:
         image, where = volume.target, volume.loss_mask
     if image is None:

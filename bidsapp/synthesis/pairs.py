@@ -37,7 +37,7 @@ class Volume:
     pair : Pair
         Where it came from.
     inputs : ndarray, shape (C, X, Y, Z), float32
-        Sources and feature channels, 0 outside the brain.
+        Sources, presence and feature channels, 0 outside the brain.
     mask : ndarray, shape (X, Y, Z), bool
         Where an image is predicted.
     target : ndarray, shape (X, Y, Z), float32, or None
@@ -76,15 +76,18 @@ class Volume:
         return image
 
 
-def load_volume(pair: Pair, features: Sequence[str]) -> Volume:
+def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) -> Volume:
     """Read a pair's images and build the network's input.
 
     Parameters
     ----------
     pair : Pair
-        Normalized images and masks on one grid.
+        Normalized images and masks on one grid. A source that the visit lacks is read as the median of its
+        scale throughout the brain.
     features : sequence of str
         Feature channels to stack on the sources, names in ``FEATURES``.
+    presence : bool
+        Stack a channel for each source between them: 1 in the brain where the visit has it, else 0.
 
     Returns
     -------
@@ -102,9 +105,11 @@ def load_volume(pair: Pair, features: Sequence[str]) -> Volume:
         raise DataError(f"{pair.mask}: empty brain mask", "look at the scan, and leave the visit out")
     affine = mask_image.affine
     box = _bounding_box(mask, affine)
-    sources = [_read(path, mask_image, box) for path in pair.sources]
     inside = mask[box]
+    sources = [np.float32(0) if path is None else _read(path, mask_image, box) for path in pair.sources]
     channels = [np.where(inside, source + np.float32(AIR), 0) for source in sources]
+    if presence:
+        channels += [inside & (path is not None) for path in pair.sources]
     channels += [np.where(inside, FEATURES[name](inside, affine), 0) for name in features]
     target = loss_mask = None
     if pair.target is not None:

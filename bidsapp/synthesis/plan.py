@@ -70,6 +70,7 @@ def make_plan(
     input_mode: str = "patches",
     slice_axis: str | None = None,
     extents: Sequence[int] | None = None,
+    sources_may_miss: bool = False,
 ) -> Plan:
     """Decide how a network is trained.
 
@@ -105,6 +106,8 @@ def make_plan(
         Length of one training in epochs, where they shall end it.
     input_mode, slice_axis, extents
         What a step is shown; see `patch_shape`.
+    sources_may_miss : bool
+        Whether the network shall learn to do without some of its sources.
 
     Returns
     -------
@@ -133,6 +136,7 @@ def make_plan(
         norm=norm,
         input_mode=input_mode,
         slice_axis=(slice_axis or "axial") if input_mode in SLICED else None,
+        sources_may_miss=sources_may_miss,
         **recipe,
     )
 

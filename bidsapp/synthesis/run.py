@@ -15,6 +15,7 @@ from bidsapp.synthesis.averaging import WeightAverage
 from bidsapp.synthesis.losses import LOSSES
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.optimizer import make_optimizers
+from bidsapp.synthesis.presence import drop_sources
 from bidsapp.synthesis.sampling import Batch, PatchSampler
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ class _Batches:
         if self.plan.augmentation != "none":
             physics = self.plan.augmentation == "physics"
             batch = augment(batch, len(self.plan.sources), self.generator, physics=physics)
+        if self.plan.sources_may_miss:
+            batch = drop_sources(batch, len(self.plan.sources), self.generator)
         inputs, target, mask = self.fabric.to_device((batch.inputs, batch.target, batch.mask))
         inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
         return type(batch)(inputs, target, mask, batch.left_right)

@@ -105,6 +105,8 @@ def test_labels_from_a_file(tmp_path, text):
         [*PLACES, "--ema", "-0.1"],
         [*PLACES, "--model", "/", "--ema", "0.1"],
         [*PLACES, "--model", "/", "--norm", "weight"],
+        [*PLACES, "--model", "/", "--source", "T1w,T2w", "--allow-missing-source"],
+        [*PLACES, "--allow-missing-source"],  # of one source
         [*PLACES, "--network", "seed-resnet", "--norm", "layer"],
         [*PLACES, "--network", "swinunetr"],
         [*PLACES, "--norm", "weight"],

@@ -11,6 +11,7 @@ import pytest
 from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.gather import gather
 from bidsapp.cohort.scale import apply_population, fit_population
+from bidsapp.errors import DataError
 from bidsapp.records import IntensityScale, Population, Scan, Visit
 from bidsapp.settings import Settings
 
@@ -104,3 +105,17 @@ def test_a_visit_without_a_t1w_costs_itself_only(cohort, method):
     assert [(skip.visit, skip.reason) for skip in damaged] == [
         ("sub-2", "sub-2: no T1w, which the scale of the cohort needs")
     ]
+
+
+def test_a_visit_that_lacks_a_source_is_brought_to_the_scale_of_the_others(cohort):
+    settings, visits = cohort
+    settings = replace(settings, source=("T1w", "T2w"))
+    pair = replace(visits[1].pair, sources=(*visits[1].pair.sources, None))
+    lacking = replace(visits[1], pair=pair)
+    population = fit_population(replace(settings, source=("T1w",)), visits)
+    (done,), damaged = apply_population(settings, [lacking], population)
+    assert damaged == []
+    assert done.pair.sources[0].name == "sub-2_desc-nyul_T1w.nii.gz"
+    assert done.pair.sources[1] is None
+    with pytest.raises(DataError, match="no visit can be read to fit --normalization nyul to"):
+        fit_population(settings, [lacking])

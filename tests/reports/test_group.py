@@ -179,3 +179,10 @@ def test_a_participant_has_a_table_of_all_models_and_visits_are_averaged(text):
         ["SSIM", "0.820", "n/a"],
     ]
     assert re.findall("<summary>(.*?)</summary>", text) == ["sub-01, mean of 2 visits", "sub-02"]
+
+
+def test_a_prediction_says_which_sources_it_lacked(tmp_path):
+    item = {"visit": "sub-04", "path": "x", "in_training_set": True, "fold": 0, "missing": ("T2w", "PDw")}
+    text = write_group_report(report(predictions=[item]), tmp_path / "group.html").read_text(encoding="utf-8")
+    said = "fold 0, which never saw the participant; without T2w, PDw"
+    assert table_rows(text, "synthesized")[1:] == [["sub-04", "yes", said, "x"]]
