@@ -173,9 +173,11 @@ def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:
 def _sidecar(settings: Settings, visit: GatheredVisit, bundle: Bundle, fold: int | None) -> dict[str, Any]:
     """Say what the image is and what made it."""
     out = settings.output_dir
-    model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
+    model: dict[str, Any] = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
     if bundle.path.resolve().is_relative_to(out.resolve()):
         model["URI"] = f"bids::{_relative(bundle.path, out)}"
+    if bundle.origin:
+        model["InitializedFrom"] = bundle.origin.to_json()
     return synth_sidecar(
         sources=[_relative(source, out) for source in (*visit.pair.sources, visit.pair.mask)],
         source_contrasts=bundle.plan.sources,

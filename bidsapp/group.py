@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.finetuning import Start
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.run import Step
@@ -70,17 +71,18 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     DataError
         The bundle that was named cannot be read.
     """
-    named = _named(settings)
+    named, parent = (_named(settings, path) for path in (settings.model, settings.init_from))
+    known = named or parent
     gathered = _gathered(settings)
     everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
-    images = named.images if named else training_images(settings, gathered.visits)
+    images = known.images if known else training_images(settings, gathered.visits)
     gathered = _within(settings, admit(gathered, images, settings.target))
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
     fabric = _fabric(settings, grant)
-    gathered, population = _on_population_scale(settings, gathered, named)
+    gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
-    bundle = named or _trained(settings, pairs, everyone, images, fabric, population)
+    bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
@@ -88,13 +90,13 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     return (*statuses, *skipped, *damaged)
 
 
-def _named(settings: Settings) -> Bundle | None:
+def _named(settings: Settings, path: Path | None) -> Bundle | None:
     """Return the bundle that was named; it must do what was asked for."""
     from bidsapp.synthesis.bundle import read_bundle
 
-    if settings.model is None:
+    if path is None:
         return None
-    bundle = read_bundle(settings.model)
+    bundle = read_bundle(path)
     plan = bundle.plan
     if (plan.sources, plan.target) != (settings.source, settings.target):
         raise UsageError(
@@ -131,13 +133,13 @@ def _within(settings: Settings, gathered: Gathered) -> Gathered:
 
 
 def _on_population_scale(
-    settings: Settings, gathered: Gathered, named: Bundle | None
+    settings: Settings, gathered: Gathered, known: Bundle | None
 ) -> tuple[Gathered, Population | None]:
     """Return the visits on the scale of the cohort, or of the bundle's, where there is one; and that scale."""
     from bidsapp.cohort.scale import apply_population, fit_population
 
-    if named:
-        population = named.population
+    if known:
+        population = known.population
     elif settings.normalization in POPULATION_NORMALIZATIONS:
         population = fit_population(settings, gathered.visits)
     else:
@@ -164,37 +166,43 @@ def _trained(
     images: Images,
     fabric: Fabric,
     population: Population | None,
+    parent: Bundle | None,
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.checkpoint import kept_plans
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle, training_key
+    from bidsapp.synthesis.finetuning import choose_start
     from bidsapp.synthesis.folds import make_folds, read_folds
     from bidsapp.synthesis.plan import features_of, plan_to_json
 
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
     strata = column_of(settings.output_dir, settings.stratify) if settings.stratify else None
-    key = training_key(pairs, {**_request(settings), "strata": strata})
+    key = training_key(pairs, {**_request(settings), "strata": strata, "init_from": parent and parent.sha256})
     known = find_bundle(path, key)
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    with stored_pairs(pairs, features_of(settings.network), settings.work / "group") as (stored, unusable):
+    features = parent.plan.features if parent else features_of(settings.network)
+    all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
+    with stored_pairs(pairs, features, settings.work / "group") as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         if settings.splits is not None:
             folds = read_folds(settings.splits, list(stored))
         else:
             folds = make_folds(list(stored), leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
+        start = choose_start(parent, folds, all_pairs) if parent else None
         # The precision is the computer's: another one that shares the work folder starts anew.
         checkpoints = settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
-        plan, baseline = kept_plans(checkpoints, partial(_tested, settings, stored, folds, fabric, checkpoints))
+        make = partial(_tested, settings, stored, folds, fabric, checkpoints, start)
+        plan, baseline = kept_plans(checkpoints, make)
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
         log.info("plan: %s", json.dumps(plan_to_json(plan)))
         with _training_bar(len(folds), plan, baseline) as on_step:
             return train_bundle(
                 path,
-                list({pair.visit: pair for pair in (*everyone, *pairs)}.values()),
+                all_pairs,
                 stored,
                 folds,
                 plan,
@@ -206,6 +214,7 @@ def _trained(
                 on_step=on_step,
                 checkpoints=checkpoints,
                 population=population,
+                start=start,
             )
 
 
@@ -221,7 +230,8 @@ def _request(settings: Settings) -> dict[str, Any]:
     return {**values, "splits": splits, "version": __version__}
 
 
-def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan | None]:
+def _plans(settings: Settings, folds: int, fabric: Fabric, start: Start | None = None) -> tuple[Plan, Plan | None]:
+    from bidsapp.synthesis.finetuning import continued
     from bidsapp.synthesis.plan import BASELINE, make_plan
     from bidsapp.synthesis.sizing import size_to_minutes
 
@@ -249,7 +259,8 @@ def _plans(settings: Settings, folds: int, fabric: Fabric) -> tuple[Plan, Plan |
 
     asked = {"loss": settings.loss, "augmentation": settings.augmentation, "averaging": settings.ema}
     mine = plan(settings.network, learning_rate=rate, **asked)
-    return size_to_minutes(mine, fabric), plan(BASELINE) if baseline else None
+    mine = continued(mine, start.bundle.plan, rate) if start else size_to_minutes(mine, fabric)
+    return mine, plan(BASELINE) if baseline else None
 
 
 def _tested(
@@ -258,14 +269,15 @@ def _tested(
     folds: Sequence[Fold],
     fabric: Fabric,
     checkpoints: Path,
+    start: Start | None = None,
 ) -> tuple[Plan, Plan | None]:
     """Return the plans, with a learning rate found on what the first fold learns from where that was asked for."""
     from bidsapp.synthesis.rates import RATES_FILE, find_rate
 
-    plan, baseline = _plans(settings, len(folds), fabric)
+    plan, baseline = _plans(settings, len(folds), fabric, start)
     if settings.lr == "auto":
         volumes = [volume for pair, volume in stored.items() if pair.participant not in folds[0].held_out]
-        plan, test = find_rate(volumes, plan, fabric)
+        plan, test = find_rate(volumes, plan, fabric, start.weights(0) if start else None)
         log.info("a range test of %d steps chose the learning rate %.3g", len(test.rates), test.chosen)
         write_text(test.to_tsv(), checkpoints / RATES_FILE)
     return plan, baseline

@@ -142,11 +142,13 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     tested = ", found by a range test" if (bundle.path / RATES_FILE).is_file() else ""
     within = f", between {axial[0]:g} and {axial[1]:g} % of its height" if axial else ""
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
+    before = bundle.origin
+    started = f", starting from {before.name} {before.version} (SHA-256 {before.sha256})" if before else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on patches of {plan.patch}³ voxels, {plan.batch} at a "
         f"time, by {PHRASES[plan.loss]}{within}, with AdamW on a one-cycle schedule (peak learning rate "
-        f"{plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, precision "
+        f"{plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{started}{mean}, precision "
         f"{plan.precision}, seed {plan.seed}. Folds hold out whole participants. Predictions come from "
         f"overlapping windows with Gaussian weights{averaged}. A participant of the training set was predicted by "
         "the network that never saw that participant, any other by the mean of all."

@@ -111,6 +111,8 @@ class Settings:
         ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
         A bundle to apply; nothing is trained.
+    init_from : Path or None
+        A bundle whose networks are trained on, instead of new ones.
     max_minutes : float
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
@@ -167,6 +169,7 @@ class Settings:
     stratify: str | None = None
     axial_range: str | None = None
     model: Path | None = None
+    init_from: Path | None = None
     max_minutes: float = 60.0
     max_steps: int | None = None
     epochs: float | None = None

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from bidsapp import application, group, results
+from bidsapp.bids.gather import gather
 from bidsapp.cli.parser import settings_from
+from bidsapp.cohort import scale
 from bidsapp.errors import UsageError
 from bidsapp.records import Pair, Population, Scan, Visit
 from bidsapp.resources import Grant
@@ -178,7 +180,7 @@ def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_p
     test = rates.RangeTest((0.1, 0.2), (2.0, 1.0), (2.0, 1.0), 0.04)
     seen = []
 
-    def find_rate(volumes, plan, fabric):
+    def find_rate(volumes, plan, fabric, weights):
         seen.append(volumes)
         return replace(plan, learning_rate=test.chosen), test
 
@@ -201,6 +203,40 @@ def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
     for loss in LOSSES:
         text = results._methods(replace(bundle, plan=replace(PLAN, loss=loss)))
         assert f"by {PHRASES[loss]}, with AdamW" in text
+
+
+def test_a_training_starts_from_a_bundle_on_its_scale_and_says_so(settings, with_bundle, monkeypatch):
+    population = Population("nyul", {"T1w": np.ones(3)})
+    parent = read_bundle(with_bundle(population).model)
+    given, keys = {}, []
+
+    def train_bundle(*arguments, **options):
+        given.update(options, plan=arguments[4], baseline=arguments[5])
+        return parent
+
+    monkeypatch.setattr(ensemble, "train_bundle", train_bundle)
+    monkeypatch.setattr(ensemble, "training_key", lambda pairs, request: keys.append(request["init_from"]) or "k")
+    monkeypatch.setattr(scale, "apply_population", lambda settings, visits, population: (visits, []))
+    monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    group.run(replace(settings, init_from=parent.path, network="unet", max_steps=1), GRANT)
+    assert keys == [parent.sha256]
+    # Participant 01 was held out by the second network.
+    assert given["start"].networks == (1, 1)
+    assert given["population"].method == "nyul"
+    assert given["images"] == parent.images
+    assert given["plan"].learning_rate < 6e-3
+    assert (given["plan"].channels, given["plan"].patch) == (PLAN.channels, PLAN.patch)
+    assert (given["baseline"].network, given["baseline"].learning_rate) == ("seed-resnet", 1e-3)
+    with pytest.raises(UsageError, match="predicts FLAIR from T1w"):
+        group.run(replace(settings, init_from=parent.path, target="T2w"), GRANT)
+
+    tuned = replace(parent, origin=given["start"].origin)
+    assert f"starting from bundle 1 (SHA-256 {parent.sha256})" in results._methods(tuned)
+    assert "starting from" not in results._methods(parent)
+    (visit, *_) = gather(settings.output_dir, ("T1w",), "FLAIR", "T1w").visits
+    sidecar = application._sidecar(settings, visit, tuned, 0)
+    assert sidecar["Model"]["InitializedFrom"]["SHA256"] == parent.sha256
 
 
 @pytest.mark.slow

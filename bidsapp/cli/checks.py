@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bidsapp.admission import check_asked
+from bidsapp.bids import names
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -22,7 +23,7 @@ from bidsapp.settings import (
     SKULL_STRIPPERS,
     TEMPLATE_REGISTRATIONS,
 )
-from bidsapp.synthesis.manifest import BUNDLE_FILE, read_images
+from bidsapp.synthesis.manifest import BUNDLE_FILE, images_of, read_images, read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,8 @@ RATES = (1e-7, 1.0)
 EDGE_MM = (0.3, 5.0)
 # What fMRIPrep calls spaces that are no template's.
 OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
+# What a network keeps that is trained further.
+NETWORK = ("network", "norm")
 CHOICES = {
     "network": NETWORKS,
     "loss": LOSSES,
@@ -87,6 +90,7 @@ def check(settings: Settings) -> None:
     _check_training(settings)
     if settings.dry_run and "participant" not in settings.levels:
         raise UsageError("--dry-run shows what the participant level would process", "ask for that level")
+    _check_start(settings)
     if settings.norm != "batch" and settings.network != "seed-resnet":
         raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
@@ -200,12 +204,19 @@ def _is_within(word: str, low: float, high: float) -> bool:
         return False
 
 
-def said_by(model: Path | None) -> dict[str, str]:
-    """Return the settings that a bundle decides where nobody else does: they make images what it knows."""
-    if model is None or not (model / BUNDLE_FILE).is_file():
+def said_by(model: Path | None, init_from: Path | None = None) -> dict[str, str]:
+    """Return the settings that a bundle decides where nobody else does.
+
+    They make images what it knows and, where it is trained further, the network what it is.
+    """
+    bundle = model or init_from
+    if bundle is None or not (bundle / BUNDLE_FILE).is_file():
         return {}
-    images = read_images(model)
-    return {"normalization": images.normalization, "reference": images.reference}
+    manifest = read_manifest(bundle)
+    images = images_of(manifest, bundle)
+    said = {"normalization": images.normalization, "reference": images.reference}
+    plan = {} if model else manifest["Plan"]
+    return said | {name: plan[name] for name in NETWORK if name in plan}
 
 
 def _check_model(settings: Settings) -> None:
@@ -223,6 +234,28 @@ def _check_model(settings: Settings) -> None:
             f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
         )
     check_asked(settings, read_images(settings.model), settings.model)
+
+
+def _check_start(settings: Settings) -> None:
+    bundle = settings.init_from
+    if bundle is None:
+        return
+    if settings.model is not None:
+        raise UsageError("--model trains nothing, --init-from says where a training starts", "give one of them")
+    if not bundle.exists():
+        raise NoInputError(f"{bundle}: no such bundle", "give the folder that a group level wrote in models/")
+    manifest = read_manifest(bundle)
+    check_asked(settings, images_of(manifest, bundle), bundle)
+    for name in NETWORK:
+        asked = getattr(settings, name)
+        if (was := manifest["Plan"].get(name, asked)) != asked:
+            raise UsageError(f"{bundle}: its {name} is {was}, not {asked}", f"leave out --{name}")
+    goal = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
+    if bundle.resolve() == goal.resolve():
+        raise UsageError(
+            f"--init-from {bundle}: the new bundle would take its place",
+            "copy it, or give another output folder",
+        )
 
 
 def _check_folders(settings: Settings) -> None:

@@ -140,6 +140,12 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         help="learn and measure only between these percentages of the brain's height, such as 20,80",
     )
     group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
+    group.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="BUNDLE",
+        help="train the networks of a bundle further, each without the people that its new fold holds out",
+    )
     _add_training(group)
 
 

@@ -65,7 +65,7 @@ def settings_from(words: Sequence[str]) -> Settings:
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
-    values = {**said_by(values.get("model")), **values}
+    values = {**said_by(values.get("model"), values.get("init_from")), **values}
     values["derivatives"] = tuple(dataset(word) for word in values.get("derivatives", ()))
     values["output_spaces"] = tuple(values.get("output_spaces", ()))
     for name in ("participant_label", "session_label"):

@@ -14,12 +14,14 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.records import scale_from_json
-from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
+from bidsapp.synthesis.bundle import file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
+from bidsapp.synthesis.finetuning import earlier_splits
 from bidsapp.synthesis.metrics import Agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
+from bidsapp.synthesis.splits import Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from bidsapp.records import Pair, Plan, Population, Scale
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.crossfit import Measurement
+    from bidsapp.synthesis.finetuning import Start
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.run import Step
@@ -119,6 +122,7 @@ def train_bundle(
     on_step: Callable[[Fold, Plan, Step], object],
     checkpoints: Path,
     population: Population | None = None,
+    start: Start | None = None,
 ) -> Bundle:
     """Train one network for each fold and write the bundle, with what the baselines reached beside it.
 
@@ -146,12 +150,15 @@ def train_bundle(
         Folder of the checkpoints and, where there was one, of the learning rate range test; gone afterwards.
     population : Population or None
         See `Bundle`.
+    start : Start or None
+        See `cross_fit`.
 
     Returns
     -------
     Bundle
     """
-    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints)
+    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints, start)
+    splits = make_splits(pairs, stored, folds)
     tested = checkpoints / RATES_FILE
     bundle = write_bundle(
         path,
@@ -159,7 +166,7 @@ def train_bundle(
         images,
         [trained.network for trained in fit.trained],
         cohort_scale(list(stored)),
-        make_splits(pairs, stored, folds),
+        splits,
         training_key=key,
         version=version,
         extra={
@@ -168,6 +175,8 @@ def train_bundle(
             **({RATES_FILE: tested.read_text(encoding="utf-8")} if tested.is_file() else {}),
         },
         population=population,
+        origin=start.origin if start else None,
+        earlier=earlier_splits(start, splits) if start else (),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle

@@ -17,7 +17,7 @@ from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.sampling import Batch, PatchSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lightning_fabric import Fabric
     from torch import Tensor
@@ -44,10 +44,16 @@ class Step:
 class Run:
     """A training between two steps: all that the next one depends on."""
 
-    def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        volumes: Sequence[TrainingVolume],
+        plan: Plan,
+        fabric: Fabric,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.plan = plan
         self.fabric = fabric
-        self.network, self.optimizer = set_up(plan, fabric)
+        self.network, self.optimizer = set_up(plan, fabric, weights)
         self.batches = _Batches(volumes, plan, fabric)
         self.average = WeightAverage(plan.averaging) if plan.averaging else None
         self.history: list[Step] = []
@@ -155,9 +161,11 @@ class _Batches:
         return type(batch)(inputs, target, mask, batch.left_right)
 
 
-def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Any]:
-    """Return a new network and its optimizer, on the device."""
+def set_up(plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
+    """Return a network, new or with weights that it had before, and a new optimizer, on the device."""
     network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm)
+    if weights is not None:
+        network.load_state_dict(weights)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     return fabric.setup(network.to(memory_format=torch.channels_last_3d), optimizer)  # type: ignore[call-overload,no-any-return]
 
