@@ -55,7 +55,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     settings : Settings
         What was asked for.
     grant : Grant
-        Threads for PyTorch.
+        Threads for PyTorch, and memory for what is learned from.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     fabric = _fabric(settings, grant)
     gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
-    bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent)
+    bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
@@ -167,6 +167,7 @@ def _trained(
     fabric: Fabric,
     population: Population | None,
     parent: Bundle | None,
+    memory_gb: float,
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.checkpoint import kept_plans
@@ -184,7 +185,7 @@ def _trained(
         return known
     features = parent.plan.features if parent else features_of(settings.network)
     all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
-    with stored_pairs(pairs, features, settings.work / "group") as (stored, unusable):
+    with stored_pairs(pairs, features, settings.work / "group", memory_gb) as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         if settings.splits is not None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import logging
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.run import Step
     from bidsapp.synthesis.training import Trained
 
+log = logging.getLogger(__name__)
+
+# Of the memory granted, for the arrays that are learned from; the rest is for networks, gradients and predictions.
+MEMORY_SHARE = 0.25
 METRICS_FILE = "metrics.tsv"
 HISTORY_FILE = "history.tsv"
 
@@ -73,9 +78,11 @@ def find_bundle(path: Path, key: str) -> Bundle | None:
 
 @contextmanager
 def stored_pairs(
-    pairs: Sequence[Pair], features: Sequence[str], folder: Path
+    pairs: Sequence[Pair], features: Sequence[str], folder: Path, memory_gb: float = 0.0
 ) -> Iterator[tuple[dict[Pair, TrainingVolume], dict[Pair, DataError]]]:
-    """Store the training arrays of all pairs with a target for as long as the block lasts.
+    """Make the training arrays of all pairs with a target, for as long as the block lasts.
+
+    They are held in memory as long as a quarter of it has room for them; further ones are streamed from disk.
 
     Parameters
     ----------
@@ -84,7 +91,9 @@ def stored_pairs(
     features : sequence of str
         Feature channels that the network reads.
     folder : Path
-        Where to store them; gone afterwards.
+        Where to store those that are streamed; gone afterwards.
+    memory_gb : float
+        Memory that the run may use, GB.
 
     Yields
     ------
@@ -93,14 +102,23 @@ def stored_pairs(
     """
     stored: dict[Pair, TrainingVolume] = {}
     unusable: dict[Pair, DataError] = {}
+    held = streamed = 0.0
     try:
         for pair in pairs:
             if pair.target is None:
                 continue
             try:
-                stored[pair] = TrainingVolume.store(load_volume(pair, features), folder / pair.visit)
+                volume = TrainingVolume.hold(load_volume(pair, features))
             except DataError as error:
                 unusable[pair] = error
+                continue
+            if held + volume.gigabytes <= MEMORY_SHARE * memory_gb:
+                stored[pair] = volume
+                held += volume.gigabytes
+            else:
+                stored[pair] = volume.streamed(folder / pair.visit)
+                streamed += volume.gigabytes
+        log.info("training arrays: %.3g GB in memory, %.3g GB streamed from %s", held, streamed, folder)
         yield stored, unusable
     finally:
         stored.clear()  # closes the memory maps before their files go
