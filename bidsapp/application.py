@@ -179,9 +179,11 @@ def _sidecar(
     """Say what the image is and what made it."""
     out = settings.output_dir
     used, missing = used_and_missing(visit.pair, bundle.plan)
-    model = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
+    model: dict[str, Any] = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
     if bundle.path.resolve().is_relative_to(out.resolve()):
         model["URI"] = f"bids::{_relative(bundle.path, out)}"
+    if bundle.origin:
+        model["InitializedFrom"] = bundle.origin.to_json()
     return synth_sidecar(
         sources=[_relative(source, out) for source in (*visit.pair.present, visit.pair.mask)],
         source_contrasts=used,

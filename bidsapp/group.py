@@ -7,25 +7,23 @@ import logging
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bidsapp import __version__
 from bidsapp.admission import admit, check_asked, check_contrasts, training_images
 from bidsapp.application import apply_bundle
-from bidsapp.bids import names
 from bidsapp.bids.gather import gather
-from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError
-from bidsapp.planning import checkpoints_of, features_asked, folds_of, strata_of
+from bidsapp.planning import checkpoints_of, features_asked, folds_of, goal_of, settled_plans, start_of
 from bidsapp.rendering import check_rendering
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus
-from bidsapp.synthesis.overrides import overridden, read_overrides
+from bidsapp.synthesis.overrides import read_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -38,14 +36,8 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.run import Step
-    from bidsapp.synthesis.sampling import TrainingVolume
 
 log = logging.getLogger(__name__)
-
-# Of the minutes given to the whole group level; the rest is for predicting and measuring.
-TRAINING_SHARE = 0.6
-SLOPPY_STEPS = 20
-SLOPPY_PATCH = 24
 
 
 def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
@@ -56,7 +48,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     settings : Settings
         What was asked for.
     grant : Grant
-        Threads for PyTorch.
+        Threads for PyTorch, and memory for what is learned from.
 
     Returns
     -------
@@ -72,12 +64,13 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     DataError
         The bundle that was named cannot be read.
     """
-    named = _named(settings)
+    named, parent = (_named(settings, path) for path in (settings.model, settings.init_from))
+    known = named or parent
     gathered = _gathered(
-        settings, may_miss=named.plan.sources_may_miss if named else settings.allow_missing_source
+        settings, may_miss=known.plan.sources_may_miss if known else settings.allow_missing_source
     )
     everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
-    images = named.images if named else training_images(settings, gathered.visits)
+    images = known.images if known else training_images(settings, gathered.visits)
     gathered = _within(settings, admit(gathered, images, settings.target))
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
@@ -86,13 +79,13 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     if settings.dry_run:
         from bidsapp.preview import dry_run
 
-        dry_run(settings, gathered, named, everyone, fabric, goal=_goal, plans=_plans)
+        dry_run(settings, gathered, named, parent, everyone, fabric)
         selected = [VisitStatus(visit.pair.visit, "selected") for visit in gathered.visits]
         return (*selected, *skipped, *_failed(gathered))
-    gathered, population = _on_population_scale(settings, gathered, named)
+    gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
     check_rendering(settings, gathered.visits, named)
-    bundle = named or _trained(settings, pairs, everyone, images, fabric, population)
+    bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
     return (*statuses, *skipped, *_failed(gathered))
@@ -102,13 +95,13 @@ def _failed(gathered: Gathered) -> list[VisitStatus]:
     return [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
 
 
-def _named(settings: Settings) -> Bundle | None:
+def _named(settings: Settings, path: Path | None) -> Bundle | None:
     """Return the bundle that was named; it must do what was asked for."""
     from bidsapp.synthesis.bundle import read_bundle
 
-    if settings.model is None:
+    if path is None:
         return None
-    bundle = read_bundle(settings.model)
+    bundle = read_bundle(path)
     check_contrasts(settings, bundle.plan.sources, bundle.plan.target, bundle.path)
     check_asked(settings, bundle.images, bundle.path)
     return bundle
@@ -141,13 +134,13 @@ def _within(settings: Settings, gathered: Gathered) -> Gathered:
 
 
 def _on_population_scale(
-    settings: Settings, gathered: Gathered, named: Bundle | None
+    settings: Settings, gathered: Gathered, known: Bundle | None
 ) -> tuple[Gathered, Population | None]:
     """Return the visits on the scale of the cohort, or of the bundle's, where there is one; and that scale."""
     from bidsapp.cohort.scale import apply_population, fit_population
 
-    if named:
-        population = named.population
+    if known:
+        population = known.population
     elif settings.normalization in POPULATION_NORMALIZATIONS:
         population = fit_population(settings, gathered.visits)
     else:
@@ -174,31 +167,40 @@ def _trained(
     images: Images,
     fabric: Fabric,
     population: Population | None,
+    parent: Bundle | None,
+    memory_gb: float,
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.checkpoint import kept_plans
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle
     from bidsapp.synthesis.plan import plan_to_json
 
-    path, key = _goal(settings, pairs)
+    path, key = goal_of(settings, pairs, parent)
     known = find_bundle(path, key)
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    presence, folder = settings.allow_missing_source, settings.work / "group"
-    with stored_pairs(pairs, features_asked(settings), folder, presence=presence) as (stored, unusable):
+    features, folder, presence = (
+        features_asked(settings, parent),
+        settings.work / "group",
+        settings.allow_missing_source,
+    )
+    all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
+    with stored_pairs(pairs, features, folder, memory_gb, presence=presence) as (stored, unusable):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = folds_of(settings, list(stored))
+        start = start_of(parent, folds, all_pairs)
         checkpoints = checkpoints_of(settings, key, fabric)
-        plan, baseline = kept_plans(checkpoints, partial(_tested, settings, stored, folds, fabric, checkpoints))
+        make = partial(settled_plans, settings, stored, folds, fabric, checkpoints, start)
+        plan, baseline = kept_plans(checkpoints, make)
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
         log.info("plan: %s", json.dumps(plan_to_json(plan)))
         with _training_bar(len(folds), plan, baseline) as on_step:
             return train_bundle(
                 path,
-                list({pair.visit: pair for pair in (*everyone, *pairs)}.values()),
+                all_pairs,
                 stored,
                 folds,
                 plan,
@@ -210,91 +212,8 @@ def _trained(
                 on_step=on_step,
                 checkpoints=checkpoints,
                 population=population,
+                start=start,
             )
-
-
-def _goal(settings: Settings, pairs: Sequence[Pair]) -> tuple[Path, str]:
-    """Return the folder of the bundle that a training on these pairs makes, and its key."""
-    from bidsapp.synthesis.ensemble import training_key
-
-    path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
-    return path, training_key(pairs, {**_request(settings), "strata": strata_of(settings)})
-
-
-def _request(settings: Settings) -> dict[str, Any]:
-    """Return what a training depends on besides its images."""
-    from bidsapp.synthesis.bundle import file_sha256
-
-    data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
-    shown = ("input_mode", "slice_axis")
-    training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
-    length = ("max_minutes", "max_steps", "epochs")
-    values = {name: getattr(settings, name) for name in (*data, *shown, *training, *length)}
-    splits = settings.splits and file_sha256(settings.splits)
-    return {**values, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
-
-
-def _plans(
-    settings: Settings, folds: int, fabric: Fabric, extents: Sequence[int] | None = None
-) -> tuple[Plan, Plan | None]:
-    from bidsapp.synthesis.plan import BASELINE, make_plan
-    from bidsapp.synthesis.sizing import size_to_minutes
-
-    baseline = settings.baseline and settings.network != BASELINE
-    minutes = settings.max_minutes
-    if not settings.crossval:
-        minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
-    steps = settings.max_steps or (SLOPPY_STEPS if settings.sloppy and settings.epochs is None else None)
-    rate = None if settings.lr in {None, "auto"} else float(settings.lr)
-
-    def plan(network: str, **asked: Any) -> Plan:
-        return make_plan(
-            network,
-            settings.source,
-            settings.target,
-            minutes=minutes,
-            max_steps=steps,
-            epochs=settings.epochs,
-            precision=str(fabric._precision.precision),
-            seed=settings.seed,
-            patch=SLOPPY_PATCH if settings.sloppy else None,
-            norm=settings.norm if network == settings.network else "batch",
-            **asked,
-        )
-
-    asked = {
-        "loss": settings.loss,
-        "augmentation": settings.augmentation,
-        "averaging": settings.ema,
-        "sources_may_miss": settings.allow_missing_source,
-        "input_mode": settings.input_mode,
-        "slice_axis": settings.slice_axis,
-        "extents": extents,
-    }
-    own = read_overrides(settings.plan)
-    mine = overridden(plan(settings.network, learning_rate=rate, **asked), own)
-    return size_to_minutes(mine, fabric, fixed=own), plan(BASELINE) if baseline else None
-
-
-def _tested(
-    settings: Settings,
-    stored: Mapping[Pair, TrainingVolume],
-    folds: Sequence[Fold],
-    fabric: Fabric,
-    checkpoints: Path,
-) -> tuple[Plan, Plan | None]:
-    """Return the plans, with a learning rate found on what the first fold learns from where that was asked for."""
-    from bidsapp.synthesis.modes import WHOLE, largest
-    from bidsapp.synthesis.rates import RATES_FILE, find_rate
-
-    extents = largest(list(stored.values())) if settings.input_mode in WHOLE else None
-    plan, baseline = _plans(settings, len(folds), fabric, extents)
-    if settings.lr == "auto":
-        volumes = [volume for pair, volume in stored.items() if pair.participant not in folds[0].held_out]
-        plan, test = find_rate(volumes, plan, fabric)
-        log.info("a range test of %d steps chose the learning rate %.3g", len(test.rates), test.chosen)
-        write_text(test.to_tsv(), checkpoints / RATES_FILE)
-    return plan, baseline
 
 
 @contextmanager

@@ -1,21 +1,58 @@
-"""What is settled before a training: whom it holds out, what it reads, and where it goes on from."""
+"""What is settled before a training: whom it holds out, what it reads, where it starts, and its plan."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from bidsapp import __version__
+from bidsapp.bids import names
 from bidsapp.bids.participants import column_of
-from bidsapp.synthesis.overrides import read_overrides
+from bidsapp.bids.sink import write_text
+from bidsapp.synthesis.overrides import overridden, read_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
 
-    from bidsapp.records import Pair
+    from bidsapp.records import Pair, Plan
     from bidsapp.settings import Settings
+    from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.finetuning import Start
     from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.sampling import TrainingVolume
+
+log = logging.getLogger(__name__)
+
+# Of the minutes given to the whole group level; the rest is for predicting and measuring.
+TRAINING_SHARE = 0.6
+SLOPPY_STEPS = 20
+SLOPPY_PATCH = 24
+
+
+def goal_of(settings: Settings, pairs: Sequence[Pair], parent: Bundle | None) -> tuple[Path, str]:
+    """Return the folder of the bundle that a training on these pairs makes, and its key."""
+    from bidsapp.synthesis.ensemble import training_key
+
+    path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
+    start = parent and parent.sha256
+    return path, training_key(pairs, {**request(settings), "strata": strata_of(settings), "init_from": start})
+
+
+def request(settings: Settings) -> dict[str, Any]:
+    """Return what a training depends on besides its images."""
+    from bidsapp.synthesis.bundle import file_sha256
+
+    data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
+    shown = ("input_mode", "slice_axis")
+    training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
+    length = ("max_minutes", "max_steps", "epochs")
+    values = {name: getattr(settings, name) for name in (*data, *shown, *training, *length)}
+    splits = settings.splits and file_sha256(settings.splits)
+    return {**values, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
 
 
 def strata_of(settings: Settings) -> dict[str, str] | None:
@@ -37,10 +74,19 @@ def folds_of(settings: Settings, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
     return folds
 
 
-def features_asked(settings: Settings) -> tuple[str, ...]:
+def start_of(parent: Bundle | None, folds: Sequence[Fold], everyone: Sequence[Pair]) -> Start | None:
+    """Return where the trainings of all folds start; ``None``: with new networks."""
+    from bidsapp.synthesis.finetuning import choose_start
+
+    return choose_start(parent, folds, everyone) if parent else None
+
+
+def features_asked(settings: Settings, parent: Bundle | None = None) -> tuple[str, ...]:
     """Return the feature channels that the network reads besides the sources."""
     from bidsapp.synthesis.plan import features_of
 
+    if parent:
+        return parent.plan.features
     return tuple(read_overrides(settings.plan).get("features", features_of(settings.network)))
 
 
@@ -48,3 +94,86 @@ def checkpoints_of(settings: Settings, key: str, fabric: Fabric) -> Path:
     """Return the folder of the checkpoints of a training, which its key names."""
     # The precision is the computer's: another one that shares the work folder starts anew.
     return settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
+
+
+def plans_of(
+    settings: Settings,
+    folds: int,
+    fabric: Fabric,
+    extents: Sequence[int] | None = None,
+    start: Start | None = None,
+) -> tuple[Plan, Plan | None]:
+    """Return the plan of a training, sized to its minutes, and the baseline's where there is one.
+
+    Parameters
+    ----------
+    settings : Settings
+        What was asked for.
+    folds : int
+        Number of trainings.
+    fabric : Fabric
+        Device and precision.
+    extents : sequence of int or None
+        Voxels of the largest volume along left-right, back-front and down-up, where steps show all of it.
+    start : Start or None
+        Where the trainings start.
+    """
+    from bidsapp.synthesis.finetuning import continued
+    from bidsapp.synthesis.plan import BASELINE, make_plan
+    from bidsapp.synthesis.sizing import size_to_minutes
+
+    baseline = settings.baseline and settings.network != BASELINE
+    minutes = settings.max_minutes
+    if not settings.crossval:
+        minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
+    plan = partial(
+        make_plan,
+        sources=settings.source,
+        target=settings.target,
+        minutes=minutes,
+        max_steps=settings.max_steps or (SLOPPY_STEPS if settings.sloppy and settings.epochs is None else None),
+        epochs=settings.epochs,
+        precision=str(fabric._precision.precision),
+        seed=settings.seed,
+        patch=SLOPPY_PATCH if settings.sloppy else None,
+    )
+    rate = None if settings.lr in {None, "auto"} else float(settings.lr)
+    mine = plan(
+        settings.network,
+        norm=settings.norm,
+        learning_rate=rate,
+        loss=settings.loss,
+        augmentation=settings.augmentation,
+        averaging=settings.ema,
+        sources_may_miss=settings.allow_missing_source,
+        input_mode=settings.input_mode,
+        slice_axis=settings.slice_axis,
+        extents=extents,
+    )
+    if start:
+        mine = continued(mine, start.bundle.plan, rate)
+    own = read_overrides(settings.plan)
+    mine = overridden(mine, own)
+    return mine if start else size_to_minutes(mine, fabric, fixed=own), plan(BASELINE) if baseline else None
+
+
+def settled_plans(
+    settings: Settings,
+    stored: Mapping[Pair, TrainingVolume],
+    folds: Sequence[Fold],
+    fabric: Fabric,
+    checkpoints: Path,
+    start: Start | None = None,
+) -> tuple[Plan, Plan | None]:
+    """Return the plans, with a learning rate found on what the first fold learns from where that was asked for."""
+    from bidsapp.synthesis.modes import WHOLE, largest
+    from bidsapp.synthesis.rates import RATES_FILE, find_rate
+
+    extents = largest(list(stored.values())) if settings.input_mode in WHOLE else None
+    plan, baseline = plans_of(settings, len(folds), fabric, extents, start)
+    if settings.lr == "auto":
+        volumes = [volume for pair, volume in stored.items() if pair.participant not in folds[0].held_out]
+        plan, test = find_rate(volumes, plan, fabric, start.weights(0) if start else None)
+        log.info("a range test of %d steps chose the learning rate %.3g", len(test.rates), test.chosen)
+        write_text(test.to_tsv(), checkpoints / RATES_FILE)
+    return plan, baseline

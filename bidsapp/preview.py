@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.console import print_table, progress_bar
-from bidsapp.planning import checkpoints_of, features_asked, folds_of
+from bidsapp.planning import checkpoints_of, features_asked, folds_of, goal_of, plans_of, start_of
 from bidsapp.rendering import check_rendering
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.synthesis.checkpoint import read_plans
@@ -38,11 +38,9 @@ def dry_run(
     settings: Settings,
     gathered: Gathered,
     named: Bundle | None,
+    parent: Bundle | None,
     everyone: Sequence[Pair],
     fabric: Fabric,
-    *,
-    goal: Callable[[Settings, Sequence[Pair]], tuple[Path, str]],
-    plans: Callable[[Settings, int, Fabric, Sequence[int]], tuple[Plan, Plan | None]],
 ) -> None:
     """Print what a run of the group level would do, and write nothing.
 
@@ -56,6 +54,8 @@ def dry_run(
         The visits, admitted.
     named : Bundle or None
         The one that was named.
+    parent : Bundle or None
+        The one that is trained further.
     everyone : sequence of Pair
         By one visit that a bundle knows, the others of its participant are known, too.
     fabric : Fabric
@@ -63,7 +63,7 @@ def dry_run(
     goal : callable
         Returns folder and key of the bundle that a training makes.
     plans : callable
-        Returns the plan and the baseline's, given the number of folds and the greatest extents of a volume.
+        Returns the plan and the baseline's, given the folds and the greatest extents of a volume.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def dry_run(
     pairs = [visit.pair for visit in gathered.visits]
     fitted = settings.normalization in POPULATION_NORMALIZATIONS
     check_rendering(replace(settings, match_to=None) if fitted else settings, gathered.visits, named)
-    path, key = goal(settings, pairs)
+    path, key = goal_of(settings, pairs, parent)
     bundle = named or (None if fitted else find_bundle(path, key))
     if bundle:
         show_bundle(gathered, bundle, everyone, trained=named is None)
@@ -81,9 +81,11 @@ def dry_run(
     kept = None if fitted else read_plans(checkpoints_of(settings, key, fabric))
     planned = plan_training(
         pairs,
-        features_asked(settings),
+        features_asked(settings, parent),
         partial(folds_of, settings),
-        lambda folds, extents: kept or plans(settings, folds, fabric, extents),
+        lambda folds, extents: (
+            kept or plans_of(settings, len(folds), fabric, extents, start_of(parent, folds, everyone))
+        ),
         presence=settings.allow_missing_source,
     )
     to_find = settings.lr == "auto" and kept is None
@@ -117,7 +119,7 @@ def plan_training(
     pairs: Sequence[Pair],
     features: Sequence[str],
     folds: Callable[[Sequence[Pair]], tuple[Fold, ...]],
-    plans: Callable[[int, Sequence[int]], tuple[Plan, Plan | None]],
+    plans: Callable[[Sequence[Fold], Sequence[int]], tuple[Plan, Plan | None]],
     *,
     presence: bool = False,
 ) -> Planned:
@@ -134,7 +136,7 @@ def plan_training(
     folds : callable
         Returns the folds of the pairs that are learned from.
     plans : callable
-        Returns the plan and the baseline's, given the number of folds and the greatest extents of a volume.
+        Returns the plan and the baseline's, given the folds and the greatest extents of a volume.
     presence : bool
         Whether the network reads which sources are there.
 
@@ -154,9 +156,7 @@ def plan_training(
                 extents += [largest([volume]) for volume in stored.values()]
                 unusable |= {pair.visit: str(error) for pair, error in refused.items()}
     split = folds(learned)
-    return Planned(
-        *plans(len(split), [max(n) for n in zip(*extents, strict=True)]), split, tuple(learned), unusable
-    )
+    return Planned(*plans(split, [max(n) for n in zip(*extents, strict=True)]), split, tuple(learned), unusable)
 
 
 def show_training(gathered: Gathered, planned: Planned, notes: dict[str, str]) -> None:

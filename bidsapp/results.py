@@ -156,12 +156,15 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     tested = ", found by a range test" if (bundle.path / RATES_FILE).is_file() else ""
     within = f", between {axial[0]:g} and {axial[1]:g} % of its height" if axial else ""
     scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
+    before = bundle.origin
+    started = f", starting from {before.name} {before.version} (SHA-256 {before.sha256})" if before else ""
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on {phrase(plan)}, "
         f"by {PHRASES[plan.loss]}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
-        f"learning rate {plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} folds{mean}, "
-        f"precision {plan.precision}, seed {plan.seed}.{missing} Folds hold out whole participants. Predictions "
-        f"come from overlapping windows with Gaussian weights{averaged}. A participant of the training set was "
-        "predicted by the network that never saw that participant, any other by the mean of all."
+        f"learning rate {plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} "
+        f"folds{started}{mean}, precision {plan.precision}, seed {plan.seed}.{missing} "
+        f"Folds hold out whole participants. Predictions come from overlapping windows with Gaussian weights"
+        f"{averaged}. A participant of the training set was predicted by the network that never saw that "
+        "participant, any other by the mean of all."
     )

@@ -133,6 +133,8 @@ class Settings:
         default the training cohort's typical ones.
     plan : tuple of str
         ``FIELD=VALUE`` of the plan's fields that a person sets and that have no setting of their own.
+    init_from : Path or None
+        A bundle whose networks are trained on, instead of new ones.
     max_minutes : float
         Time for training: of the whole group level, or of each fold and network with ``crossval``.
     max_steps : int or None
@@ -195,6 +197,7 @@ class Settings:
     synth_space: str = "source"
     match_to: str | None = None
     plan: tuple[str, ...] = ()
+    init_from: Path | None = None
     max_minutes: float = 60.0
     max_steps: int | None = None
     epochs: float | None = None

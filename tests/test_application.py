@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bidsapp import group
+from bidsapp import group, planning
 from bidsapp.bids.contrasts import check_contrasts
 from bidsapp.bids.gather import gather
 from bidsapp.cli.parser import settings_from
@@ -113,7 +113,7 @@ def test_a_source_that_one_participant_has_cannot_be_learned(settings):
 
 
 def test_the_option_is_part_of_what_a_training_depends_on(settings):
-    assert group._request(settings) != group._request(replace(settings, allow_missing_source=False))
+    assert planning.request(settings) != planning.request(replace(settings, allow_missing_source=False))
 
 
 def test_the_command_takes_it_from_the_bundle(settings):

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bidsapp import application, group, results
+from bidsapp import application, group, planning, results
+from bidsapp.bids.gather import gather
 from bidsapp.cli.parser import settings_from
+from bidsapp.cohort import scale
 from bidsapp.errors import UsageError
 from bidsapp.records import Pair, Population, Scan, Visit
+from bidsapp.rendering import rendering_of
 from bidsapp.resources import Grant
 from bidsapp.settings import LOSSES, Settings
 from bidsapp.synthesis import ensemble, folds, rates
@@ -143,9 +146,9 @@ def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
 
 def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundle):
     settings = replace(settings, max_steps=3)
-    asked = group._plans(replace(settings, ema=0.05), 2, make_fabric("cpu", "32-true"))
+    asked = planning.plans_of(replace(settings, ema=0.05), 2, make_fabric("cpu", "32-true"))
     assert [plan.averaging for plan in asked] == [0.05, 0]
-    assert group._request(settings) != group._request(replace(settings, ema=0.05))
+    assert planning.request(settings) != planning.request(replace(settings, ema=0.05))
     bundle = read_bundle(with_bundle().model)
     assert "averaged over the last" not in results._methods(bundle)
     assert "(width 0.05, arXiv" in results._methods(replace(bundle, plan=replace(PLAN, averaging=0.05)))
@@ -154,14 +157,14 @@ def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundl
 def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_bundle):
     fabric = make_fabric("cpu", "32-true")
     asked = replace(settings, epochs=2.0, lr="0.01", augmentation="physics", sloppy=True)
-    plan, baseline = group._plans(asked, 2, fabric)
+    plan, baseline = planning.plans_of(asked, 2, fabric)
     assert (plan.augmentation, baseline.augmentation) == ("physics", "none")
     assert (plan.epochs, plan.max_steps, plan.learning_rate) == (2, None, 0.01)
     assert (baseline.epochs, baseline.max_steps, baseline.learning_rate) == (2, None, 1e-3)
     assert (
         len(
             {
-                str(group._request(s))
+                str(planning.request(s))
                 for s in (settings, asked, replace(asked, lr="auto"), replace(asked, augmentation=None))
             }
         )
@@ -180,13 +183,13 @@ def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_p
     test = rates.RangeTest((0.1, 0.2), (2.0, 1.0), (2.0, 1.0), 0.04)
     seen = []
 
-    def find_rate(volumes, plan, fabric):
+    def find_rate(volumes, plan, fabric, weights):
         seen.append(volumes)
         return replace(plan, learning_rate=test.chosen), test
 
     monkeypatch.setattr(rates, "find_rate", find_rate)
     settings = replace(settings, lr="auto", max_steps=3)
-    plan, baseline = group._tested(settings, stored, folds, make_fabric("cpu", "32-true"), tmp_path)
+    plan, baseline = planning.settled_plans(settings, stored, folds, make_fabric("cpu", "32-true"), tmp_path)
     assert seen == [[0, 2]]
     assert (plan.learning_rate, baseline.learning_rate) == (0.04, 1e-3)
     assert (tmp_path / "learning_rate.tsv").read_text() == test.to_tsv()
@@ -195,10 +198,10 @@ def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_p
 def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
     settings = replace(settings, max_steps=3)
     fabric = make_fabric("cpu", "32-true")
-    assert [plan.loss for plan in group._plans(settings, 2, fabric)] == ["l1", "mse"]
-    asked = group._plans(replace(settings, loss="l1+ssim"), 2, fabric)
+    assert [plan.loss for plan in planning.plans_of(settings, 2, fabric)] == ["l1", "mse"]
+    asked = planning.plans_of(replace(settings, loss="l1+ssim"), 2, fabric)
     assert [plan.loss for plan in asked] == ["l1+ssim", "mse"]  # the baseline keeps its article's
-    assert group._request(settings) != group._request(replace(settings, loss="l1+ssim"))
+    assert planning.request(settings) != planning.request(replace(settings, loss="l1+ssim"))
     bundle = read_bundle(with_bundle().model)
     for loss in LOSSES:
         text = results._methods(replace(bundle, plan=replace(PLAN, loss=loss)))
@@ -211,16 +214,53 @@ def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, w
     stored = {Pair("v", "sub-1", (), Path()): volume}
     asked = replace(settings, max_steps=3, input_mode="slabs", slice_axis="coronal")
     folds = [Fold(0, frozenset({"sub-1"}))]
-    plan, baseline = group._tested(asked, stored, folds, fabric, tmp_path)
+    plan, baseline = planning.settled_plans(asked, stored, folds, fabric, tmp_path)
     assert (plan.input_mode, plan.slice_axis, plan.patch) == ("slabs", "coronal", (7, 8, 5))
     assert (baseline.input_mode, baseline.slice_axis, baseline.patch) == ("patches", None, (32, 32, 32))
-    assert group._tested(replace(asked, slice_axis=None), stored, folds, fabric, tmp_path)[0].slice_axis == "axial"
+    assert (
+        planning.settled_plans(replace(asked, slice_axis=None), stored, folds, fabric, tmp_path)[0].slice_axis
+        == "axial"
+    )
     requests = (settings, asked, replace(asked, slice_axis=None), replace(settings, input_mode="volumes"))
-    assert len({str(group._request(s)) for s in requests}) == 4
+    assert len({str(planning.request(s)) for s in requests}) == 4
     bundle = read_bundle(with_bundle().model)
     assert "on patches of 16 × 16 × 16 voxels, 4 at a time, by" in results._methods(bundle)
     text = results._methods(replace(bundle, plan=plan))
     assert "on coronal slices with 2 neighbours on either side, 8 at a time, by" in text
+
+
+def test_a_training_starts_from_a_bundle_on_its_scale_and_says_so(settings, with_bundle, monkeypatch):
+    population = Population("nyul", {"T1w": np.ones(3)})
+    parent = read_bundle(with_bundle(population).model)
+    given, keys = {}, []
+
+    def train_bundle(*arguments, **options):
+        given.update(options, plan=arguments[4], baseline=arguments[5])
+        return parent
+
+    monkeypatch.setattr(ensemble, "train_bundle", train_bundle)
+    monkeypatch.setattr(ensemble, "training_key", lambda pairs, request: keys.append(request["init_from"]) or "k")
+    monkeypatch.setattr(scale, "apply_population", lambda settings, visits, population: (visits, []))
+    monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
+    monkeypatch.setattr(group, "record", lambda *_: None)
+    group.run(replace(settings, init_from=parent.path, network="unet", max_steps=1), GRANT)
+    assert keys == [parent.sha256]
+    # Participant 01 was held out by the second network.
+    assert given["start"].networks == (1, 1)
+    assert given["population"].method == "nyul"
+    assert given["images"] == parent.images
+    assert given["plan"].learning_rate < 6e-3
+    assert (given["plan"].channels, given["plan"].patch) == (PLAN.channels, PLAN.patch)
+    assert (given["baseline"].network, given["baseline"].learning_rate) == ("seed-resnet", 1e-3)
+    with pytest.raises(UsageError, match="predicts FLAIR from T1w"):
+        group.run(replace(settings, init_from=parent.path, target="T2w"), GRANT)
+
+    tuned = replace(parent, origin=given["start"].origin)
+    assert f"starting from bundle 1 (SHA-256 {parent.sha256})" in results._methods(tuned)
+    assert "starting from" not in results._methods(parent)
+    (visit, *_) = gather(settings.output_dir, ("T1w",), "FLAIR", "T1w").visits
+    sidecar = application._sidecar(settings, visit, tuned, 0, rendering_of(settings, visit, tuned))
+    assert sidecar["Model"]["InitializedFrom"]["SHA256"] == parent.sha256
 
 
 @pytest.mark.slow
@@ -257,7 +297,7 @@ def test_the_axial_range_reaches_pairs_and_asks_for_new_training(settings, with_
     narrow = replace(settings, axial_range="20,80")
     group.run(narrow, GRANT)
     assert {pair.axial_range for pair in given} == {(20.0, 80.0)}
-    assert group._request(narrow) != group._request(settings)
+    assert planning.request(narrow) != planning.request(settings)
     assert "between 20 and 80 % of its height" in results._methods(bundle, narrow.axial)
 
 
@@ -270,11 +310,11 @@ def test_folds_of_a_table_are_used_and_are_part_of_what_a_training_depends_on(se
     monkeypatch.setattr(group, "apply_bundle", lambda *_: ([], []))
     monkeypatch.setattr(group, "record", lambda *_: None)
     settings = replace(settings, splits=table, max_steps=1)
-    first = group._request(settings)
+    first = planning.request(settings)
     group.run(settings, GRANT)
     assert [(fold.number, set(fold.held_out)) for fold in given] == [(0, {"sub-02"}), (1, {"sub-01"})]
     table.write_text("participant\tfold\nsub-01\t0\nsub-02\t1\n")
-    assert group._request(settings) != first
+    assert planning.request(settings) != first
 
 
 def test_an_image_is_measured_again_within_another_range_or_by_new_measures(settings):
@@ -296,6 +336,6 @@ def test_folds_are_drawn_by_the_column_of_the_derivatives(settings, monkeypatch)
     monkeypatch.setattr(folds, "make_folds", lambda *_, **options: given.append(options["strata"]) or ())
     monkeypatch.setattr(ensemble, "training_key", lambda pairs, request: keys.append(request["strata"]) or "k")
     (settings.output_dir / "participants.tsv").write_text("participant_id\tage\nsub-01\t30\nsub-02\t40\n")
-    monkeypatch.setattr(group, "_plans", lambda *_: (PLAN, None))
+    monkeypatch.setattr(planning, "plans_of", lambda *_: (PLAN, None))
     group.run(replace(settings, stratify="age"), GRANT)
     assert given == keys == [{"sub-01": "30", "sub-02": "40"}]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bidsapp import group
+from bidsapp import group, planning
 from bidsapp.planning import features_asked
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
@@ -13,14 +13,14 @@ def test_fields_of_the_plan_that_were_set_are_the_plans_and_ask_for_new_training
     settings = Settings(tmp_path / "raw", tmp_path / "out", ("group",), device="cpu", omp_nthreads=1)
     fabric = make_fabric("cpu", "32-true")
     asked = replace(settings, max_steps=3, plan=("patch=48", "channels=8,16", "features=mask", "weight_decay=0.1"))
-    plan, baseline = group._plans(asked, 2, fabric)
+    plan, baseline = planning.plans_of(asked, 2, fabric)
     assert (plan.patch, plan.channels, plan.features, plan.weight_decay) == ((48, 48, 48), (8, 16), ("mask",), 0.1)
     assert (baseline.patch, baseline.channels, baseline.weight_decay) == ((32, 32, 32), (32,), 0.01)
-    assert group._plans(replace(asked, sloppy=True), 2, fabric)[0].patch == (48, 48, 48)
+    assert planning.plans_of(replace(asked, sloppy=True), 2, fabric)[0].patch == (48, 48, 48)
     assert features_asked(asked) == ("mask",)
     assert features_asked(settings)[:2] == ("mask", "depth")
-    assert group._request(asked) != group._request(replace(asked, plan=asked.plan[:-1]))
-    assert group._request(asked) == group._request(replace(asked, plan=asked.plan[::-1]))
+    assert planning.request(asked) != planning.request(replace(asked, plan=asked.plan[:-1]))
+    assert planning.request(asked) == planning.request(replace(asked, plan=asked.plan[::-1]))
     assert (
         group._fabric(replace(settings, plan=("precision=32-true",)), Grant(1, 4.0, 0, ()))._precision.precision
         == "32-true"

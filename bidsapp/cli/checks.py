@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.admission import check_asked, check_contrasts
+from bidsapp.bids import names
 from bidsapp.bids.precomputed import datasets
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -44,6 +45,8 @@ RATES = (1e-7, 1.0)
 EDGE_MM = (0.3, 5.0)
 # What fMRIPrep calls spaces that are no template's.
 OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
+# What a network keeps that is trained further.
+NETWORK = ("network", "norm", "input_mode", "slice_axis")
 CHOICES = {
     "network": NETWORKS,
     "loss": LOSSES,
@@ -94,6 +97,7 @@ def check(settings: Settings) -> None:
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
     _check_training(settings)
+    _check_start(settings)
     if settings.norm != "batch" and settings.network != "seed-resnet":
         raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
@@ -225,18 +229,24 @@ def _is_within(word: str, low: float, high: float) -> bool:
         return False
 
 
-def said_by(model: Path | None) -> dict[str, Any]:
-    """Return the settings that a bundle decides where nobody else does: they make images what it knows."""
-    if model is None or not (model / BUNDLE_FILE).is_file():
+def said_by(model: Path | None, init_from: Path | None = None) -> dict[str, Any]:
+    """Return the settings that a bundle decides where nobody else does.
+
+    They make images what it knows and, where it is trained further, the network what it is.
+    """
+    bundle = model or init_from
+    if bundle is None or not (bundle / BUNDLE_FILE).is_file():
         return {}
-    manifest = read_manifest(model)
-    images, (source, target) = images_of(manifest, model), contrasts_of(manifest, model)
+    manifest = read_manifest(bundle)
+    images, (source, target) = images_of(manifest, bundle), contrasts_of(manifest, bundle)
+    plan = manifest["Plan"]
     return {
         "normalization": images.normalization,
         "reference": images.reference,
         "source": source,
         "target": target,
-        "allow_missing_source": bool(manifest["Plan"].get("sources_may_miss")),
+        "allow_missing_source": bool(plan.get("sources_may_miss")),
+        **({} if model else {name: plan[name] for name in NETWORK if plan.get(name)}),
     }
 
 
@@ -257,6 +267,35 @@ def _check_model(settings: Settings) -> None:
     manifest = read_manifest(settings.model)
     check_contrasts(settings, *contrasts_of(manifest, settings.model), settings.model)
     check_asked(settings, images_of(manifest, settings.model), settings.model)
+
+
+def _check_start(settings: Settings) -> None:
+    bundle = settings.init_from
+    if bundle is None:
+        return
+    if settings.model is not None:
+        raise UsageError("--model trains nothing, --init-from says where a training starts", "give one of them")
+    if not bundle.exists():
+        raise NoInputError(f"{bundle}: no such bundle", "give the folder that a group level wrote in models/")
+    manifest = read_manifest(bundle)
+    check_asked(settings, images_of(manifest, bundle), bundle)
+    plan = manifest["Plan"]
+    was = {name: plan.get(name) for name in NETWORK if name in plan}
+    was["allow_missing_source"] = bool(plan.get("sources_may_miss"))
+    for name, value in was.items():
+        asked = getattr(settings, name)
+        if value != asked:
+            option = name.replace("_", "-")
+            raise UsageError(f"{bundle}: its {name} is {value}, not {asked}", f"leave out --{option}")
+    for field in ("channels", "features"):
+        if field in read_overrides(settings.plan):
+            raise UsageError(f"--plan {field}: the bundle's network has its own", "leave it out")
+    goal = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
+    if bundle.resolve() == goal.resolve():
+        raise UsageError(
+            f"--init-from {bundle}: the new bundle would take its place",
+            "copy it, or give another output folder",
+        )
 
 
 def _check_folders(settings: Settings) -> None:

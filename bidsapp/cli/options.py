@@ -161,6 +161,12 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         help="give synthesized images the intensities of this preprocessed one, or leave them in normalized units "
         "(the training cohort's typical ones)",
     )
+    group.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="BUNDLE",
+        help="train the networks of a bundle further, each without the people that its new fold holds out",
+    )
     _add_training(group)
 
 

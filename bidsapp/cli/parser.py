@@ -70,7 +70,7 @@ def settings_from(words: Sequence[str]) -> Settings:
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
-    values = {**said_by(values.get("model")), **values}
+    values = {**said_by(values.get("model"), values.get("init_from")), **values}
     if values.get("match_to") not in {None, MATCH_NORMALIZED}:
         values["match_to"] = str(Path(values["match_to"]).absolute())
     values["derivatives"] = tuple(dataset(word) for word in values.get("derivatives", ()))

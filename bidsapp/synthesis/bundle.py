@@ -8,13 +8,13 @@
         fold-0.safetensors …      weights
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
+        earlier.tsv               the same of those whom only the bundle has seen that the training started from
         metrics.tsv, history.tsv  what the baselines reached, and the course of the trainings
         learning_rate.tsv         the range test that chose the learning rate, where there was one
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
@@ -25,9 +25,19 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.records import Population, scale_from_json
-from bidsapp.synthesis.manifest import BUNDLE_FILE, FORMAT, HINT, Images, images_of, read_manifest
+from bidsapp.synthesis.manifest import (
+    BUNDLE_FILE,
+    FORMAT,
+    HINT,
+    Images,
+    Origin,
+    images_of,
+    origin_of,
+    read_manifest,
+)
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
+from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,30 +48,8 @@ if TYPE_CHECKING:
     from bidsapp.records import Pair, Plan, Scale
 
 SPLITS_FILE = "splits.tsv"
+EARLIER_FILE = "earlier.tsv"
 POPULATION_FILE = "population.safetensors"
-
-
-@dataclass(frozen=True)
-class Split:
-    """A visit of a training participant.
-
-    Attributes
-    ----------
-    visit, participant : str
-        Labels in the dataset that the bundle was trained on.
-    fold : int
-        The fold that never saw this participant.
-    trained_on : bool
-        Whether the visit's target was learned from; other visits of the participant have none.
-    fingerprint : str
-        SHA-256 of the voxels of the acquired source.
-    """
-
-    visit: str
-    participant: str
-    fold: int
-    trained_on: bool
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +76,10 @@ class Bundle:
         Version of the software that trained it.
     population : Population or None
         The scale of the cohort that its images are on, if that was fitted to a cohort.
+    origin : Origin or None
+        The bundle that its training started from, if it did not start anew.
+    earlier : tuple of Split
+        Whom only the networks of that bundle, or of its own origin, have seen.
     """
 
     path: Path
@@ -99,6 +91,8 @@ class Bundle:
     training_key: str
     version: str
     population: Population | None = None
+    origin: Origin | None = None
+    earlier: tuple[Split, ...] = ()
 
     @property
     def name(self) -> str:
@@ -108,7 +102,12 @@ class Bundle:
     @property
     def folds(self) -> int:
         """Number of fold models."""
-        return 1 + max(split.fold for split in self.splits)
+        return 1 + max(split.fold for split in self.splits if split.fold is not None)
+
+    @property
+    def everybody(self) -> tuple[Split, ...]:
+        """Visits of all whom any of the networks has seen, also before its training started."""
+        return (*self.earlier, *self.splits)
 
     def network(self, fold: int) -> nn.Module:
         """Load the network of a fold, on the CPU and in evaluation mode."""
@@ -122,10 +121,18 @@ class Bundle:
     def fold_of(self, pairs: Sequence[Pair]) -> int | None:
         """Return the fold that held out the participant of these visits, ``None`` where no fold knew them.
 
-        A participant is recognized by the voxels of any visit, not by a label: labels repeat between datasets.
+        Raises
+        ------
+        DataError
+            Every network has seen the participant.
         """
-        known = {split.fingerprint: split.fold for split in self.splits if split.fingerprint}
-        return next((known[pair.fingerprint] for pair in pairs if pair.fingerprint in known), None)
+        folds = folds_of(self.everybody, pairs)
+        if len(folds) > 1 or None in folds:
+            raise DataError(
+                f"{self.path}: every network of it has seen {pairs[0].participant}",
+                "apply the bundle that it was initialized from" if self.origin else "apply another bundle",
+            )
+        return next(iter(folds), None)
 
 
 def weights_file(fold: int) -> str:
@@ -145,6 +152,8 @@ def write_bundle(
     version: str,
     extra: Mapping[str, str],
     population: Population | None = None,
+    origin: Origin | None = None,
+    earlier: Sequence[Split] = (),
 ) -> Bundle:
     """Write a bundle whole: into a folder beside its goal, then renamed.
 
@@ -166,7 +175,7 @@ def write_bundle(
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
-    population : Population or None
+    population, origin, earlier
         See `Bundle`.
 
     Returns
@@ -181,7 +190,9 @@ def write_bundle(
     for fold, network in enumerate(networks):
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         save_file(state, temporary / weights_file(fold))
-    _write_splits(temporary / SPLITS_FILE, splits)
+    write_splits(temporary / SPLITS_FILE, splits)
+    if earlier:
+        write_splits(temporary / EARLIER_FILE, earlier)
     if population is not None:
         _write_population(temporary / POPULATION_FILE, population)
     files = {file.name: file_sha256(file) for file in sorted(temporary.iterdir())}
@@ -195,6 +206,7 @@ def write_bundle(
         "Files": files,
         "TrainingKey": training_key,
         "Version": version,
+        **({"InitializedFrom": origin.to_json()} if origin else {}),
     }
     (temporary / BUNDLE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(path, ignore_errors=True)
@@ -229,11 +241,13 @@ def read_bundle(path: Path) -> Bundle:
         plan,
         images,
         target_scale,
-        _read_splits(path / SPLITS_FILE),
+        read_splits(path / SPLITS_FILE),
         sha256,
         key,
         version,
         _read_population(path),
+        origin_of(content, path),
+        read_splits(path / EARLIER_FILE) if EARLIER_FILE in files else (),
     )
 
 
@@ -252,23 +266,6 @@ def _read_population(folder: Path) -> Population | None:
         return None
     with safe_open(path, framework="np") as file:
         return Population(file.metadata()["method"], {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-
-
-def _write_splits(path: Path, splits: Sequence[Split]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(["visit", "participant", "fold", "trained_on", "fingerprint"])
-        for s in splits:
-            table.writerow([s.visit, s.participant, s.fold, str(s.trained_on).lower(), s.fingerprint])
-
-
-def _read_splits(path: Path) -> tuple[Split, ...]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        return tuple(
-            Split(r["visit"], r["participant"], int(r["fold"]), r["trained_on"] == "true", r["fingerprint"])
-            for r in rows
-        )
 
 
 def file_sha256(path: Path) -> str:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from bidsapp.records import Pair, Plan
+    from bidsapp.synthesis.finetuning import Start
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.metrics import Agreement
     from bidsapp.synthesis.pairs import Volume
@@ -74,6 +76,7 @@ def cross_fit(
     fabric: Fabric,
     on_step: Callable[[Fold, Plan, Step], object],
     checkpoints: Path,
+    start: Start | None = None,
 ) -> CrossFit:
     """Train every fold, and measure the baselines on the participants it held out.
 
@@ -93,15 +96,19 @@ def cross_fit(
         Called after every step of every training.
     checkpoints : Path
         Folder of the checkpoints, from which trainings that were begun go on.
+    start : Start or None
+        Where the networks start from; by default they are new, as the second one always is.
 
     Returns
     -------
     CrossFit
     """
 
-    def fit(volumes: Sequence[TrainingVolume], fold: Fold, plan: Plan) -> Trained:
+    def fit(
+        volumes: Sequence[TrainingVolume], fold: Fold, plan: Plan, weights: Mapping[str, Tensor] | None = None
+    ) -> Trained:
         checkpoint = checkpoint_of(checkpoints, fold.number, plan.network)
-        return train(volumes, plan, fabric, partial(on_step, fold, plan), checkpoint=checkpoint)
+        return train(volumes, plan, fabric, partial(on_step, fold, plan), checkpoint=checkpoint, weights=weights)
 
     trained: list[Trained] = []
     measured: list[Measurement] = []
@@ -112,7 +119,7 @@ def cross_fit(
             for pair in pairs
             if pair.participant in fold.held_out
         ]
-        trained.append(fit(training, fold, plan))
+        trained.append(fit(training, fold, plan, start.weights(fold.number) if start else None))
         for name, regression in _regressions(training, plan):
             measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:

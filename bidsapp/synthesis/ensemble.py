@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import logging
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.records import scale_from_json
-from bidsapp.synthesis.bundle import Split, file_sha256, read_bundle, write_bundle
+from bidsapp.synthesis.bundle import file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
+from bidsapp.synthesis.finetuning import earlier_splits
 from bidsapp.synthesis.metrics import Agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
+from bidsapp.synthesis.splits import Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -30,11 +33,16 @@ if TYPE_CHECKING:
     from bidsapp.records import Pair, Plan, Population, Scale
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.crossfit import Measurement
+    from bidsapp.synthesis.finetuning import Start
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.run import Step
     from bidsapp.synthesis.training import Trained
 
+log = logging.getLogger(__name__)
+
+# Of the memory granted, for the arrays that are learned from; the rest is for networks, gradients and predictions.
+MEMORY_SHARE = 0.25
 METRICS_FILE = "metrics.tsv"
 HISTORY_FILE = "history.tsv"
 
@@ -70,9 +78,16 @@ def find_bundle(path: Path, key: str) -> Bundle | None:
 
 @contextmanager
 def stored_pairs(
-    pairs: Sequence[Pair], features: Sequence[str], folder: Path, *, presence: bool = False
+    pairs: Sequence[Pair],
+    features: Sequence[str],
+    folder: Path,
+    memory_gb: float = 0.0,
+    *,
+    presence: bool = False,
 ) -> Iterator[tuple[dict[Pair, TrainingVolume], dict[Pair, DataError]]]:
-    """Store the training arrays of all pairs with a target for as long as the block lasts.
+    """Make the training arrays of all pairs with a target, for as long as the block lasts.
+
+    They are held in memory as long as a quarter of it has room for them; further ones are streamed from disk.
 
     Parameters
     ----------
@@ -81,7 +96,9 @@ def stored_pairs(
     features : sequence of str
         Feature channels that the network reads.
     folder : Path
-        Where to store them; gone afterwards.
+        Where to store those that are streamed; gone afterwards.
+    memory_gb : float
+        Memory that the run may use, GB.
     presence : bool
         Whether the network reads which sources are there; see `load_volume`.
 
@@ -92,15 +109,23 @@ def stored_pairs(
     """
     stored: dict[Pair, TrainingVolume] = {}
     unusable: dict[Pair, DataError] = {}
+    held = streamed = 0.0
     try:
         for pair in pairs:
             if pair.target is None:
                 continue
             try:
-                volume = load_volume(pair, features, presence=presence)
-                stored[pair] = TrainingVolume.store(volume, folder / pair.visit)
+                volume = TrainingVolume.hold(load_volume(pair, features, presence=presence))
             except DataError as error:
                 unusable[pair] = error
+                continue
+            if held + volume.gigabytes <= MEMORY_SHARE * memory_gb:
+                stored[pair] = volume
+                held += volume.gigabytes
+            else:
+                stored[pair] = volume.streamed(folder / pair.visit)
+                streamed += volume.gigabytes
+        log.info("training arrays: %.3g GB in memory, %.3g GB streamed from %s", held, streamed, folder)
         yield stored, unusable
     finally:
         stored.clear()  # closes the memory maps before their files go
@@ -122,6 +147,7 @@ def train_bundle(
     on_step: Callable[[Fold, Plan, Step], object],
     checkpoints: Path,
     population: Population | None = None,
+    start: Start | None = None,
 ) -> Bundle:
     """Train one network for each fold and write the bundle, with what the baselines reached beside it.
 
@@ -149,12 +175,15 @@ def train_bundle(
         Folder of the checkpoints and, where there was one, of the learning rate range test; gone afterwards.
     population : Population or None
         See `Bundle`.
+    start : Start or None
+        See `cross_fit`.
 
     Returns
     -------
     Bundle
     """
-    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints)
+    fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints, start)
+    splits = make_splits(pairs, stored, folds)
     tested = checkpoints / RATES_FILE
     bundle = write_bundle(
         path,
@@ -162,7 +191,7 @@ def train_bundle(
         images,
         [trained.network for trained in fit.trained],
         cohort_scale(list(stored)),
-        make_splits(pairs, stored, folds),
+        splits,
         training_key=key,
         version=version,
         extra={
@@ -171,6 +200,8 @@ def train_bundle(
             **({RATES_FILE: tested.read_text(encoding="utf-8")} if tested.is_file() else {}),
         },
         population=population,
+        origin=start.origin if start else None,
+        earlier=earlier_splits(start, splits) if start else (),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle

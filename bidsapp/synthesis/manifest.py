@@ -49,6 +49,33 @@ class Images:
         }
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The bundle that a training started from.
+
+    Attributes
+    ----------
+    name, version, sha256 : str
+        See `bidsapp.synthesis.bundle.Bundle`.
+    networks : tuple of int
+        Which of its networks each fold started from.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    networks: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``bundle.json`` and sidecars write."""
+        return {
+            "Name": self.name,
+            "Version": self.version,
+            "SHA256": self.sha256,
+            "Networks": list(self.networks),
+        }
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the content of a bundle's ``bundle.json``.
 
@@ -94,5 +121,16 @@ def images_of(manifest: Mapping[str, Any], folder: Path) -> Images:
         said = manifest["Images"]
         least, greatest = (tuple(map(float, edges)) for edges in said["SpacingMM"])
         return Images(said["Normalization"], said["Reference"], dict(said["Methods"]), (least, greatest))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / BUNDLE_FILE}: {error} is missing", HINT) from error
+
+
+def origin_of(manifest: Mapping[str, Any], folder: Path) -> Origin | None:
+    """Return the bundle that a training started from, if it did; `DataError` names the folder it came from."""
+    said = manifest.get("InitializedFrom")
+    if said is None:
+        return None
+    try:
+        return Origin(said["Name"], said["Version"], said["SHA256"], tuple(map(int, said["Networks"])))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / BUNDLE_FILE}: {error} is missing", HINT) from error

@@ -18,9 +18,10 @@ import numpy as np
 from bidsapp.synthesis.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lightning_fabric import Fabric
+    from torch import Tensor
 
     from bidsapp.records import Plan
     from bidsapp.synthesis.sampling import TrainingVolume
@@ -59,9 +60,11 @@ class RangeTest:
         return "\n".join(["learning_rate\tloss\tsmoothed", *lines, ""])
 
 
-def find_rate(volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> tuple[Plan, RangeTest]:
+def find_rate(
+    volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = None
+) -> tuple[Plan, RangeTest]:
     """Return a plan with the learning rate that a range test on some volumes chose, and the test."""
-    run = Run(volumes, plan, fabric)
+    run = Run(volumes, plan, fabric, weights)
     test = range_test(lambda rate: run.step_at(rate, momentum=0.9))
     return replace(plan, learning_rate=test.chosen), test
 

@@ -19,7 +19,7 @@ from bidsapp.synthesis.presence import drop_sources
 from bidsapp.synthesis.sampling import Batch, PatchSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lightning_fabric import Fabric
     from torch import Tensor
@@ -46,10 +46,16 @@ class Step:
 class Run:
     """A training between two steps: all that the next one depends on."""
 
-    def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        volumes: Sequence[TrainingVolume],
+        plan: Plan,
+        fabric: Fabric,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.plan = plan
         self.fabric = fabric
-        self.network, self.optimizers = set_up(plan, fabric)
+        self.network, self.optimizers = set_up(plan, fabric, weights)
         self.batches = _Batches(volumes, plan, fabric)
         self.average = WeightAverage(plan.averaging) if plan.averaging else None
         self.history: list[Step] = []
@@ -160,9 +166,11 @@ class _Batches:
         return type(batch)(inputs, target, mask, batch.left_right)
 
 
-def set_up(plan: Plan, fabric: Fabric) -> tuple[Any, Sequence[Any]]:
-    """Return a new network and its optimizers, on the device."""
+def set_up(plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = None) -> tuple[Any, Sequence[Any]]:
+    """Return a network, new or with weights that it had before, and new optimizers, on the device."""
     network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm, plan.slices)
+    if weights is not None:
+        network.load_state_dict(weights)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizers = make_optimizers(network, plan.optimizer, plan.learning_rate, plan.weight_decay)
     placed, *wrapped = fabric.setup(network, *optimizers)

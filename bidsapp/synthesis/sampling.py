@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from bidsapp.records import Plan
     from bidsapp.synthesis.pairs import Volume
 
+GIGABYTE = 1e9
+
 
 @dataclass(frozen=True)
 class TrainingVolume:
-    """A volume on disk, read patch by patch through a memory map: a cohort need not fit in memory.
+    """A volume to draw patches from, in memory or, through memory maps, on disk: a cohort need not fit in memory.
 
     Attributes
     ----------
@@ -42,9 +44,18 @@ class TrainingVolume:
     centres: NDArray[np.int32]
     axes: tuple[int, ...]
 
+    @property
+    def gigabytes(self) -> float:
+        """Size of its arrays."""
+        return sum(array.nbytes for array in self._arrays.values()) / GIGABYTE
+
+    @property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {"inputs": self.inputs, "target": self.target, "mask": self.mask, "centres": self.centres}
+
     @classmethod
-    def store(cls, volume: Volume, folder: Path) -> Self:
-        """Write a volume's arrays into a folder, and open them as memory maps.
+    def hold(cls, volume: Volume) -> Self:
+        """Make a volume's arrays, in memory.
 
         Raises
         ------
@@ -56,17 +67,26 @@ class TrainingVolume:
                 f"{volume.pair.visit}: the target's brain mask and the reference's do not overlap",
                 "look at the registration in the visit's report, and leave the visit out",
             )
-        arrays = {
-            "inputs": volume.inputs.astype(np.float16),
-            "target": volume.target[None].astype(np.float16),
-            "mask": volume.loss_mask[None],
-            "centres": np.flatnonzero(volume.loss_mask).astype(np.int32),
-        }
+        return cls(
+            inputs=volume.inputs.astype(np.float16),
+            target=volume.target[None].astype(np.float16),
+            mask=volume.loss_mask[None],
+            centres=np.flatnonzero(volume.loss_mask).astype(np.int32),
+            axes=volume.axes,
+        )
+
+    @classmethod
+    def store(cls, volume: Volume, folder: Path) -> Self:
+        """Do as `hold`, but write the arrays into a folder, and open them as memory maps."""
+        return cls.hold(volume).streamed(folder)
+
+    def streamed(self, folder: Path) -> Self:
+        """Return the same volume on disk: its arrays written into a folder, and opened as memory maps."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, array in arrays.items():
+        for name, array in self._arrays.items():
             np.save(folder / f"{name}.npy", array)
-        maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays}
-        return cls(**maps, axes=volume.axes)
+        maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self._arrays}
+        return replace(self, **maps)
 
 
 @dataclass(frozen=True)

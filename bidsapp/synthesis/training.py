@@ -15,10 +15,10 @@ from bidsapp.synthesis.run import SETTLING, Run, Step, set_up, take_step
 from bidsapp.synthesis.sampling import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lightning_fabric import Fabric
-    from torch import nn
+    from torch import Tensor, nn
 
     from bidsapp.records import Plan
     from bidsapp.synthesis.checkpoint import Checkpoint
@@ -72,6 +72,7 @@ def train(
     on_step: Callable[[Step], object] = bool,
     clock: Callable[[], float] = time.monotonic,
     checkpoint: Checkpoint | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Trained:
     """Train the plan's network, from its checkpoint on where there is one.
 
@@ -89,6 +90,8 @@ def train(
         Returns seconds.
     checkpoint : Checkpoint or None
         Read at first and written in between; it counts the seconds that went into it.
+    weights : mapping of str to Tensor, or None
+        State of the network to start from; by default it is new.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def train(
     """
     start = clock()
     plan = in_steps(plan, volumes)
-    run = Run(volumes, plan, fabric)
+    run = Run(volumes, plan, fabric, weights)
     if checkpoint is not None and (state := checkpoint.read()):
         run.restore(state)
         start -= run.seconds

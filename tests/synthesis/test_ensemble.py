@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,7 +19,9 @@ from bidsapp.synthesis.ensemble import (
 )
 from bidsapp.synthesis.folds import make_folds
 from bidsapp.synthesis.manifest import Images, read_images
+from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
+from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.training import make_fabric
 
 IMAGES = Images("ravel", "T1w", {"T1w": "whitestripe", "FLAIR": "whitestripe"}, ((1.0,) * 3, (1.0, 1.0, 1.2)))
@@ -83,6 +86,17 @@ def test_a_pair_that_cannot_be_read_costs_only_itself(pairs, plan, tmp_path):
             split.trained_on
             for split in make_splits([broken], stored, make_folds(pairs, leave_one_out=True, seed=0))
         )
+    assert not (tmp_path / "cache").exists()
+
+
+def test_pairs_are_held_in_a_quarter_of_the_memory_and_streamed_beyond(pairs, plan, tmp_path, caplog):
+    caplog.set_level("INFO")
+    size = TrainingVolume.hold(load_volume(pairs[0], plan.features)).gigabytes
+    for memory, held in ((0, 0), (4 * 2.5 * size, 2), (4 * 3.1 * size, 3)):
+        with stored_pairs(pairs, plan.features, tmp_path / "cache", memory) as (stored, _):
+            assert [isinstance(v.inputs, np.memmap) for v in stored.values()] == [n >= held for n in range(3)]
+            assert len(list(tmp_path.glob("cache/*"))) == 3 - held
+        assert f"{held * size:.3g} GB in memory, {(3 - held) * size:.3g} GB streamed" in caplog.messages[-1]
     assert not (tmp_path / "cache").exists()
 
 

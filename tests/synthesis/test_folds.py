@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from bidsapp.errors import DataError
-from bidsapp.synthesis.bundle import Split, _write_splits
 from bidsapp.synthesis.folds import Fold, make_folds, read_folds
+from bidsapp.synthesis.splits import Split, write_splits
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_splits_of_a_bundle_give_its_folds_again(pairs, tmp_path):
         for participant in fold.held_out
         for session in "AB"
     ]
-    _write_splits(tmp_path / "splits.tsv", splits)
+    write_splits(tmp_path / "splits.tsv", splits)
     assert read_folds(tmp_path / "splits.tsv", pairs) == folds
 
 

@@ -25,6 +25,17 @@ def test_patches_repeat_with_the_seed_and_contain_brain(stored, plan):
     assert a.mask.sum((1, 2, 3, 4)).min() > 0
 
 
+def test_volumes_in_memory_and_on_disk_give_the_same_patches(stored, pairs, plan):
+    held = [TrainingVolume.hold(load_volume(p, plan.features)) for p in pairs[:2]]
+    assert isinstance(stored[0].inputs, np.memmap)
+    assert not isinstance(held[0].inputs, np.memmap)
+    a, b = (PatchSampler(volumes, plan).draw(6) for volumes in (stored, held))
+    assert all(
+        torch.equal(x, y) for x, y in zip((a.inputs, a.target, a.mask), (b.inputs, b.target, b.mask), strict=True)
+    )
+    assert held[0].gigabytes == stored[0].gigabytes == pytest.approx(316_000e-9)
+
+
 def test_a_volume_smaller_than_the_patch_is_padded(pairs, plan, tmp_path):
     volume = TrainingVolume.store(load_volume(pairs[0], plan.features), tmp_path / "v")
     batch = PatchSampler([volume], dataclasses.replace(plan, patch=(40, 40, 40))).draw(1)

@@ -1,0 +1,71 @@
+"""Whom the networks of a bundle have seen: visits, known by their voxels, and the fold that held them out."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from bidsapp.records import Pair
+
+
+@dataclass(frozen=True)
+class Split:
+    """A visit of a training participant.
+
+    Attributes
+    ----------
+    visit, participant : str
+        Labels in the dataset that the bundle was trained on.
+    fold : int or None
+        The fold whose network never saw this participant; ``None`` where there is none.
+    trained_on : bool
+        Whether the visit's target was learned from; other visits of the participant have none.
+    fingerprint : str
+        SHA-256 of the voxels of the acquired source.
+    """
+
+    visit: str
+    participant: str
+    fold: int | None
+    trained_on: bool
+    fingerprint: str
+
+
+def folds_of(splits: Iterable[Split], pairs: Iterable[Pair]) -> frozenset[int | None]:
+    """Return the folds that held out the people of these visits; empty where no network has seen any of them.
+
+    People are recognized by the voxels of a visit, not by a label: labels repeat between datasets.
+    """
+    known = {split.fingerprint: split.fold for split in splits if split.fingerprint}
+    return frozenset(known[pair.fingerprint] for pair in pairs if pair.fingerprint in known)
+
+
+def write_splits(path: Path, splits: Sequence[Split]) -> None:
+    """Write one row for each visit."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(["visit", "participant", "fold", "trained_on", "fingerprint"])
+        for s in splits:
+            fold = "n/a" if s.fold is None else s.fold
+            table.writerow([s.visit, s.participant, fold, str(s.trained_on).lower(), s.fingerprint])
+
+
+def read_splits(path: Path) -> tuple[Split, ...]:
+    """Read what `write_splits` wrote."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return tuple(
+            Split(
+                visit=row["visit"],
+                participant=row["participant"],
+                fold=None if row["fold"] == "n/a" else int(row["fold"]),
+                trained_on=row["trained_on"] == "true",
+                fingerprint=row["fingerprint"],
+            )
+            for row in rows
+        )
