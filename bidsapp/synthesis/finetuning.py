@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,14 +67,16 @@ def choose_start(bundle: Bundle, folds: Sequence[Fold], pairs: Sequence[Pair]) -
     Returns
     -------
     Start
-        Folds whose people the bundle does not know take its networks in turn.
+        Folds whose people the bundle does not know take the networks that the fewest others start from: what all
+        of them have seen, the new bundle cannot predict.
 
     Raises
     ------
     DataError
         Every network has seen somebody whom one fold holds out.
     """
-    networks = []
+    networks: dict[int, int] = {}
+    free = []
     for fold in folds:
         unseen = {p: folds_of(bundle.everybody, [v for v in pairs if v.participant == p]) for p in fold.held_out}
         choice = frozenset[int | None]().union(*unseen.values())
@@ -84,8 +86,14 @@ def choose_start(bundle: Bundle, folds: Sequence[Fold], pairs: Sequence[Pair]) -
                 f"{bundle.path}: every network of it has seen somebody whom fold {fold.number} holds out: {known}",
                 "give --splits with folds that hold out together whom the bundle held out together, or --crossval",
             )
-        networks.append(next((n for n in choice if n is not None), fold.number % bundle.folds))
-    return Start(bundle, tuple(networks))
+        if choice:
+            (networks[fold.number],) = (n for n in choice if n is not None)
+        else:
+            free.append(fold.number)
+    for number in free:
+        taken = Counter(networks.values())
+        networks[number] = min(range(bundle.folds), key=taken.__getitem__)
+    return Start(bundle, tuple(networks[fold.number] for fold in folds))
 
 
 def earlier_splits(start: Start, splits: Sequence[Split]) -> tuple[Split, ...]:

@@ -49,12 +49,15 @@ def test_a_fold_starts_from_a_network_that_never_saw_whom_it_holds_out(parent, p
     third = build_network("unet", 6, parent.plan.channels, 2).state_dict()
     assert all(torch.equal(tensor, third[name]) for name, tensor in start.weights(1).items())
     assert choose_start(parent, folds({"sub-01", "sub-02"}, {"sub-03"}), pairs).networks == (2, 1)
+    # Whom the bundle does not know is given the networks that the fewest others start from.
+    strangers = [*folds({"sub-01"}, {"sub-04"}, {"sub-03"}, {"sub-05"})]
+    assert choose_start(parent, strangers, pairs).networks == (0, 2, 1, 0)
 
 
 def test_a_participant_is_known_by_a_visit_that_is_not_learned_from(parent, pairs):
     sibling = dataclasses.replace(known_as(pairs[3], "2"), participant="sub-01")
     pairs = [known_as(pairs[0], "new"), known_as(pairs[1], "other"), sibling]
-    assert choose_start(parent, folds({"sub-01"}, {"sub-02"}), pairs).networks == (2, 1)
+    assert choose_start(parent, folds({"sub-01"}, {"sub-02"}), pairs).networks == (2, 0)
 
 
 @pytest.mark.parametrize("name", ["1", "8"])
