@@ -43,12 +43,33 @@ def test_everything_is_there(run):
     assert "sub-01_ses-1" in result.stdout
 
 
-def test_the_validator_finds_no_error(run):
-    out, _ = run
+def errors_of(out):
     validator = Path(sys.executable).with_name("bids-validator-deno")
     result = subprocess.run([validator, out, "--format", "json"], capture_output=True, text=True, check=False)
-    issues = json.loads(result.stdout)["issues"]["issues"]
-    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    return [issue for issue in json.loads(result.stdout)["issues"]["issues"] if issue["severity"] == "error"]
+
+
+def test_the_validator_finds_no_error(run):
+    assert errors_of(run[0]) == []
+
+
+def test_images_on_the_acquired_grid_need_no_new_training(run, phantom_cohort, tmp_path):
+    out = shutil.copytree(run[0], tmp_path / "out", ignore=shutil.ignore_patterns("work"))
+    before = images(out)
+    flair = out / "sub-01/ses-1/anat/sub-01_ses-1_space-T1w_desc-preproc_FLAIR.nii.gz"
+    result = synthprep(phantom_cohort, out, "group", "--synth-space", "native", "--match-to", flair)
+    assert result.returncode == 0, result.stderr
+    changed = {path for path, time in images(out).items() if before.get(path) != time}
+    assert len(changed) == 4
+    assert all("_desc-synth_FLAIR" in path for path in changed)
+    acquired = nib.load(phantom_cohort / "sub-03/ses-2/anat/sub-03_ses-2_T1w.nii.gz")
+    written = nib.load(out / f"{SYNTH}.nii.gz")
+    assert written.shape == acquired.shape
+    assert np.allclose(written.affine, acquired.affine, atol=1e-4)
+    sidecar = json.loads((out / f"{SYNTH}.json").read_text())
+    assert sidecar["SpatialReference"] == "bids:raw:sub-03/ses-2/anat/sub-03_ses-2_T1w.nii.gz"
+    assert sidecar["IntensityScale"]["Of"] == f"bids::{flair.relative_to(out)}"
+    assert errors_of(out) == []
 
 
 def test_sidecar_of_the_synthesized_image(run):
