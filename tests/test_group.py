@@ -198,7 +198,7 @@ def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_p
 def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
     settings = replace(settings, max_steps=3)
     fabric = make_fabric("cpu", "32-true")
-    assert [plan.loss for plan in planning.plans_of(settings, 2, fabric)] == ["l1", "mse"]
+    assert [plan.loss for plan in planning.plans_of(settings, 2, fabric)] == ["l1+gradient", "mse"]
     asked = planning.plans_of(replace(settings, loss="l1+ssim"), 2, fabric)
     assert [plan.loss for plan in asked] == ["l1+ssim", "mse"]  # the baseline keeps its article's
     assert planning.request(settings) != planning.request(replace(settings, loss="l1+ssim"))
@@ -246,7 +246,7 @@ def test_a_training_starts_from_a_bundle_on_its_scale_and_says_so(settings, with
     group.run(replace(settings, init_from=parent.path, network="unet", max_steps=1), GRANT)
     assert keys == [parent.sha256]
     # Participant 01 was held out by the second network.
-    assert given["start"].networks == (1, 1)
+    assert given["start"].networks == (1, 0)
     assert given["population"].method == "nyul"
     assert given["images"] == parent.images
     assert given["plan"].learning_rate < 6e-3

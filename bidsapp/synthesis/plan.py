@@ -17,7 +17,7 @@ FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
 
 _OURS: dict[str, Any] = {
     "features": FEATURES,
-    "loss": "l1",
+    "loss": "l1+gradient",
     "optimizer": "muon",
     "learning_rate": 6e-3,
     "weight_decay": 0.01,

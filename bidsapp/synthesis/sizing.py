@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 SIZES: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "unet": (
         ((16, 32, 64), 24),
-        ((16, 32, 64), 32),
-        ((16, 32, 64, 128), 48),
+        ((32, 64, 128), 32),
         ((32, 64, 128, 256), 64),
     ),
 }
-ENOUGH_STEPS = 1000
+# On four clinical participants, T1w → FLAIR, twice the channels were no better after 3000 steps than the smallest
+# size was in two thirds of their time.
+ENOUGH_STEPS = 6000
 
 
 def size_to_minutes(

@@ -101,7 +101,7 @@ def test_the_plan_keeps_the_network_and_lowers_the_rate(plan):
     before = dataclasses.replace(plan, channels=(8, 16), features=("mask",), patch=32, batch=3, loss="mse")
     tuned = continued(plan, before, None)
     assert (tuned.channels, tuned.features, tuned.patch, tuned.batch) == ((8, 16), ("mask",), 32, 3)
-    assert (tuned.loss, tuned.learning_rate, tuned.warmup) == ("l1", RATE * plan.learning_rate, WARMUP)
+    assert (tuned.loss, tuned.learning_rate, tuned.warmup) == ("l1+gradient", RATE * plan.learning_rate, WARMUP)
     assert continued(plan, before, 0.01).learning_rate == 0.01
 
 
