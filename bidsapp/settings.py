@@ -140,7 +140,8 @@ class Settings:
     max_steps : int or None
         Optimizer steps for each fold and network; makes a run repeatable to the bit on one machine.
     epochs : float or None
-        Length of each training in epochs: each draws as many voxels as the brains of all training pairs have.
+        Length of each training in epochs: each draws as many voxels as the brains of all training pairs have, or
+        as many whole volumes or slices.
     seed : int
         Seed of every random number of the group level; ANTs' seed is fixed.
     sloppy : bool

@@ -188,7 +188,8 @@ def write_bundle(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for fold, network in enumerate(networks):
-        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        # MONAI's DynUNet has some layers by two names, and a file of safetensors nothing that is shared.
+        state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
         save_file(state, temporary / weights_file(fold))
     write_splits(temporary / SPLITS_FILE, splits)
     if earlier:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bidsapp.errors import DataError, NoInputError
-from bidsapp.synthesis.bundle import read_bundle
+from bidsapp.records import IntensityScale
+from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.ensemble import (
     cohort_scale,
     find_bundle,
@@ -19,6 +20,7 @@ from bidsapp.synthesis.ensemble import (
 )
 from bidsapp.synthesis.folds import make_folds
 from bidsapp.synthesis.manifest import Images, read_images
+from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
 from bidsapp.synthesis.sampling import TrainingVolume
@@ -159,3 +161,12 @@ def test_no_bundle_is_an_error_that_names_the_file(tmp_path, content):
     (tmp_path / "bundle.json").write_text(content)
     with pytest.raises(DataError, match=r"bundle\.json"):
         read_bundle(tmp_path)
+
+
+def test_layers_by_two_names_are_written_and_read(plan, tmp_path):
+    plan = dataclasses.replace(plan, network="dynunet", channels=(4, 8, 16))
+    network = build_network(plan.network, plan.inputs, plan.channels, 1)
+    about = {"training_key": "k", "version": "1", "extra": {}}
+    scale, splits = IntensityScale("robust", 0.0, 1.0), [Split("v", "sub-1", 0, True, "1")]
+    read = write_bundle(tmp_path / "b", plan, IMAGES, [network], scale, splits, **about).network(0).state_dict()
+    assert all(torch.equal(tensor, read[name]) for name, tensor in network.state_dict().items())
