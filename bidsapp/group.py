@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from bidsapp.bids.gather import Gathered
-    from bidsapp.records import Pair, Plan, Population
+    from bidsapp.records import Pair, Plan
     from bidsapp.resources import Grant
+    from bidsapp.scales import Population
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold

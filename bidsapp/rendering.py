@@ -16,7 +16,7 @@ from bidsapp.bids.grids import acquired_grid
 from bidsapp.bids.sidecars import own_uri
 from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.grid import resample_within
-from bidsapp.records import IntensityScale
+from bidsapp.scales import IntensityScale
 from bidsapp.settings import MATCH_NORMALIZED
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bidsapp.bids.gather import GatheredVisit
     from bidsapp.imaging.grid import Grid
-    from bidsapp.records import Scale
+    from bidsapp.scales import Scale
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.pairs import Volume

@@ -8,7 +8,8 @@ import numpy as np
 
 from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.dataset import SCANS_COLUMNS
-from bidsapp.records import IntensityScale, Scan
+from bidsapp.records import Scan
+from bidsapp.scales import IntensityScale
 
 SCALE = IntensityScale("robust", 100.0, 20.0)
 

@@ -14,9 +14,10 @@ from bidsapp.bids.gather import gather
 from bidsapp.cli.parser import settings_from
 from bidsapp.cohort import scale
 from bidsapp.errors import UsageError
-from bidsapp.records import Pair, Population, Scan, Visit
+from bidsapp.records import Pair, Scan, Visit
 from bidsapp.rendering import rendering_of
 from bidsapp.resources import Grant
+from bidsapp.scales import Population
 from bidsapp.settings import LOSSES, Settings
 from bidsapp.synthesis import ensemble, folds, rates
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle

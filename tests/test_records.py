@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bidsapp.records import IntensityScale, Scan, Visit
+from bidsapp.records import Scan, Visit
+from bidsapp.scales import IntensityScale
 
 
 def test_scale_inverts_exactly_enough():

@@ -12,8 +12,9 @@ from bidsapp.bids import names
 from bidsapp.bids.gather import gather
 from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.grid import Grid
-from bidsapp.records import IntensityScale, Scan, Visit
+from bidsapp.records import Scan, Visit
 from bidsapp.rendering import check_rendering, matched_scale, rendering_of
+from bidsapp.scales import IntensityScale
 from bidsapp.settings import Settings
 from bidsapp.synthesis.bundle import Bundle
 from bidsapp.synthesis.manifest import Images

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bidsapp.config import read_toml
 from bidsapp.errors import UsageError
-from bidsapp.settings import Settings, read_toml
+from bidsapp.settings import Settings
 
 
 def test_round_trip(tmp_path):

@@ -14,13 +14,14 @@ from nibabel.filebasedimages import ImageFileError
 from bidsapp.bids import names
 from bidsapp.bids.scans import RUN_AGAIN, on_reference, read_scans, scan_of
 from bidsapp.errors import DataError, NothingSelectedError
-from bidsapp.records import Pair, Skip, Visit, scale_from_json
+from bidsapp.records import Pair, Skip, Visit
+from bidsapp.scales import scale_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bidsapp.records import Scale
+    from bidsapp.scales import Scale
 
 SEE_REPORT = "see the visit's report"
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bidsapp.records import Scale, Space
+    from bidsapp.records import Space
+    from bidsapp.scales import Scale
 
 # How a mask came about that no skull-stripper found.
 FOUND = {"given": "outline of an image that came without skull", "precomputed": "made by somebody else"}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bidsapp.admission import check_asked, check_contrasts
-from bidsapp.bids import names
 from bidsapp.bids.precomputed import datasets
+from bidsapp.cli.bundles import check_model, check_start
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
@@ -30,7 +29,6 @@ from bidsapp.settings import (
     SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
 )
-from bidsapp.synthesis.manifest import BUNDLE_FILE, contrasts_of, images_of, read_manifest
 from bidsapp.synthesis.overrides import check_size, read_overrides
 
 if TYPE_CHECKING:
@@ -45,8 +43,6 @@ RATES = (1e-7, 1.0)
 EDGE_MM = (0.3, 5.0)
 # What fMRIPrep calls spaces that are no template's.
 OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
-# What a network keeps that is trained further.
-NETWORK = ("network", "norm", "input_mode", "slice_axis")
 CHOICES = {
     "network": NETWORKS,
     "loss": LOSSES,
@@ -97,7 +93,7 @@ def check(settings: Settings) -> None:
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
     _check_training(settings)
-    _check_start(settings)
+    check_start(settings)
     if settings.norm != "batch" and settings.network != "seed-resnet":
         raise UsageError(f"--norm {settings.norm}: {settings.network} has batch normalization", "leave it out")
     _check_contrasts(settings)
@@ -105,7 +101,7 @@ def check(settings: Settings) -> None:
     _check_derivatives(settings)
     _check_spaces(settings)
     _check_learning(settings)
-    _check_model(settings)
+    check_model(settings)
     _check_folders(settings)
 
 
@@ -227,75 +223,6 @@ def _is_within(word: str, low: float, high: float) -> bool:
         return low <= float(word) <= high
     except ValueError:
         return False
-
-
-def said_by(model: Path | None, init_from: Path | None = None) -> dict[str, Any]:
-    """Return the settings that a bundle decides where nobody else does.
-
-    They make images what it knows and, where it is trained further, the network what it is.
-    """
-    bundle = model or init_from
-    if bundle is None or not (bundle / BUNDLE_FILE).is_file():
-        return {}
-    manifest = read_manifest(bundle)
-    images, (source, target) = images_of(manifest, bundle), contrasts_of(manifest, bundle)
-    plan = manifest["Plan"]
-    return {
-        "normalization": images.normalization,
-        "reference": images.reference,
-        "source": source,
-        "target": target,
-        "allow_missing_source": bool(plan.get("sources_may_miss")),
-        **({} if model else {name: plan[name] for name in NETWORK if plan.get(name)}),
-    }
-
-
-def _check_model(settings: Settings) -> None:
-    if settings.model is None:
-        if "group" in settings.levels and settings.normalization == "none":
-            raise UsageError(
-                "--normalization none: a network learns from images on a common intensity scale",
-                "give another one, such as robust, or the participant level alone",
-            )
-        return
-    if settings.crossval:
-        raise UsageError("--model trains nothing, --crossval asks for training", "give one of them")
-    if not settings.model.exists():
-        raise NoInputError(
-            f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
-        )
-    manifest = read_manifest(settings.model)
-    check_contrasts(settings, *contrasts_of(manifest, settings.model), settings.model)
-    check_asked(settings, images_of(manifest, settings.model), settings.model)
-
-
-def _check_start(settings: Settings) -> None:
-    bundle = settings.init_from
-    if bundle is None:
-        return
-    if settings.model is not None:
-        raise UsageError("--model trains nothing, --init-from says where a training starts", "give one of them")
-    if not bundle.exists():
-        raise NoInputError(f"{bundle}: no such bundle", "give the folder that a group level wrote in models/")
-    manifest = read_manifest(bundle)
-    check_asked(settings, images_of(manifest, bundle), bundle)
-    plan = manifest["Plan"]
-    was = {name: plan.get(name) for name in NETWORK if name in plan}
-    was["allow_missing_source"] = bool(plan.get("sources_may_miss"))
-    for name, value in was.items():
-        asked = getattr(settings, name)
-        if value != asked:
-            option = name.replace("_", "-")
-            raise UsageError(f"{bundle}: its {name} is {value}, not {asked}", f"leave out --{option}")
-    for field in ("channels", "features"):
-        if field in read_overrides(settings.plan):
-            raise UsageError(f"--plan {field}: the bundle's network has its own", "leave it out")
-    goal = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
-    if bundle.resolve() == goal.resolve():
-        raise UsageError(
-            f"--init-from {bundle}: the new bundle would take its place",
-            "copy it, or give another output folder",
-        )
 
 
 def _check_folders(settings: Settings) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bidsapp import __version__
-from bidsapp.cli.checks import check, said_by
+from bidsapp.cli.bundles import said_by
+from bidsapp.cli.checks import check
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
 from bidsapp.cli.planned import unfolded
 from bidsapp.cli.words import dataset
+from bidsapp.config import read_toml
 from bidsapp.errors import UnknownLevelError, UsageError
-from bidsapp.settings import LEVELS, MATCH_NORMALIZED, Settings, read_toml
+from bidsapp.settings import LEVELS, MATCH_NORMALIZED, Settings
 from bidsapp.synthesis.overrides import split
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bidsapp.records import Scale, Scan, Visit
+    from bidsapp.records import Scan, Visit
+    from bidsapp.scales import Scale
     from bidsapp.settings import Settings
 
 RUN_AGAIN = "run the participant level again"

@@ -23,7 +23,7 @@ from bidsapp.imaging.spaces import register_to_template
 from bidsapp.imaging.template import BUNDLED, SEARCH_SPACING_MM, Template, load_template
 from bidsapp.imaging.tissue import FLUID
 from bidsapp.imaging.transforms import LinearTransform, read_itk
-from bidsapp.records import Population
+from bidsapp.scales import Population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bidsapp.cohort.files import CohortFiles
-    from bidsapp.records import Scale, Visit
+    from bidsapp.records import Visit
+    from bidsapp.scales import Scale
 
 FIELD = "ravelfield"
 # Voxels of the template, beside the end of a field of view, in which an interpolation mixes image and fill.

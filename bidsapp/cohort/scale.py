@@ -10,7 +10,8 @@ from bidsapp.cohort.files import RUN_AGAIN, CohortFiles
 from bidsapp.cohort.ravel import RavelCohort
 from bidsapp.cohort.standards import Standards
 from bidsapp.errors import DataError
-from bidsapp.records import CT, Population, Skip
+from bidsapp.records import CT, Skip
+from bidsapp.scales import Population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

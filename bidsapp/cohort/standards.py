@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bidsapp.imaging.intensity import normalize
 from bidsapp.imaging.population import describe_image, fit_standard, scale_to
-from bidsapp.records import Population
+from bidsapp.scales import Population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bidsapp.cohort.files import CohortFiles
-    from bidsapp.records import Scale, Visit
+    from bidsapp.records import Visit
+    from bidsapp.scales import Scale
 
 
 class Standards:

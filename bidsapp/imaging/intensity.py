@@ -11,7 +11,7 @@ from scipy import ndimage
 from bidsapp.errors import DataError
 from bidsapp.imaging.itk import like
 from bidsapp.imaging.tissue import WHITE
-from bidsapp.records import IntensityScale
+from bidsapp.scales import IntensityScale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.tissue import FLUID, GREY, WHITE
-from bidsapp.records import IntensityScale, LandmarkScale
+from bidsapp.scales import IntensityScale, LandmarkScale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import nibabel as nib
     from numpy.typing import NDArray
 
-    from bidsapp.records import Scale
+    from bidsapp.scales import Scale
 
 # Percentiles of the brain: Nyúl's deciles, and quartiles, which make the standard's units those of `robust`.
 PERCENTILES = (1, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 99)

@@ -12,7 +12,8 @@ from bidsapp.bids.sink import write_bytes, write_image, write_json
 from bidsapp.imaging.transforms import read_itk
 from bidsapp.interfaces.base import Step, load
 from bidsapp.interfaces.record import write_record
-from bidsapp.records import CT, IntensityScale, Scan, Visit
+from bidsapp.records import CT, Scan, Visit
+from bidsapp.scales import IntensityScale
 
 
 class _SinkScanInput(BaseInterfaceInputSpec):

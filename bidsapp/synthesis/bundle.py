@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.records import Population, scale_from_json
+from bidsapp.scales import Population, scale_from_json
 from bidsapp.synthesis.manifest import (
     BUNDLE_FILE,
     FORMAT,
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from bidsapp.records import Pair, Plan, Scale
+    from bidsapp.records import Pair, Plan
+    from bidsapp.scales import Scale
 
 SPLITS_FILE = "splits.tsv"
 EARLIER_FILE = "earlier.tsv"

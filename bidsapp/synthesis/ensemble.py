@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.records import scale_from_json
+from bidsapp.scales import scale_from_json
 from bidsapp.synthesis.bundle import file_sha256, read_bundle, write_bundle
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.finetuning import earlier_splits
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from bidsapp.records import Pair, Plan, Population, Scale
+    from bidsapp.records import Pair, Plan
+    from bidsapp.scales import Population, Scale
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.crossfit import Measurement
     from bidsapp.synthesis.finetuning import Start

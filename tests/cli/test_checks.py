@@ -4,7 +4,7 @@ import pytest
 
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import DataError, NoInputError, UsageError
-from bidsapp.records import IntensityScale
+from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.bundle import Split, write_bundle
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network

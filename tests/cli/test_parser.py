@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from bidsapp.cli.parser import build_parser, settings_from
+from bidsapp.config import read_toml
 from bidsapp.errors import DataError, ExitCode, NoInputError, UnknownLevelError, UsageError
 from bidsapp.records import Space
-from bidsapp.settings import Settings, read_toml
+from bidsapp.settings import Settings
 
 PLACES = ["/data", "/out", "participant"]
 

@@ -11,7 +11,8 @@ from bidsapp.cohort import ravel
 from bidsapp.errors import DataError
 from bidsapp.imaging.tissue import FLUID, WHITE
 from bidsapp.imaging.transforms import LinearTransform, write_itk
-from bidsapp.records import IntensityScale, Scan, Visit
+from bidsapp.records import Scan, Visit
+from bidsapp.scales import IntensityScale
 
 EDGE, AFFINE = 24, np.diag([2.0, 2, 2, 1])
 SCALE = IntensityScale("robust", 500.0, 100.0)

@@ -12,7 +12,8 @@ from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.gather import gather
 from bidsapp.cohort.scale import apply_population, fit_population
 from bidsapp.errors import DataError
-from bidsapp.records import IntensityScale, Population, Scan, Visit
+from bidsapp.records import Scan, Visit
+from bidsapp.scales import IntensityScale, Population
 from bidsapp.settings import Settings
 
 EDGE = 24

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.errors import DataError
 from bidsapp.imaging.intensity import normalize
 from bidsapp.imaging.population import MIDDLE, describe_image, fit_standard, scale_to
-from bidsapp.records import scale_from_json
+from bidsapp.scales import scale_from_json
 
 EDGE = 30
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bidsapp.records import IntensityScale, Pair
+from bidsapp.records import Pair
+from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.plan import make_plan
 
 SHAPE = (26, 30, 24)

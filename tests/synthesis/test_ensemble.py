@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bidsapp.errors import DataError, NoInputError
-from bidsapp.records import IntensityScale
+from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.bundle import Split, read_bundle, write_bundle
 from bidsapp.synthesis.ensemble import (
     cohort_scale,

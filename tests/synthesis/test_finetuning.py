@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bidsapp.errors import DataError
-from bidsapp.records import IntensityScale
+from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.bundle import read_bundle, write_bundle
 from bidsapp.synthesis.ensemble import stored_pairs, train_bundle
 from bidsapp.synthesis.finetuning import RATE, WARMUP, Start, choose_start, continued, earlier_splits

@@ -10,7 +10,7 @@ from scipy import ndimage, signal
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bidsapp.imaging.tissue import FLUID, GREY, WHITE
-from bidsapp.records import IntensityScale
+from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.metrics import agreement
 from bidsapp.synthesis.pairs import load_volume
