@@ -6,7 +6,7 @@ bar is an error at most 5 % above that of the network which knows the one source
 
     synthprep-phantom RAW --participants 8 --resolution 2 --contrasts T1w,T2w,FLAIR
     synthprep RAW DERIVATIVES participant --source T1w,T2w --target FLAIR --resolution 2
-    python benchmarks/missing_source.py DERIVATIVES [--max-steps 400] [--shares 0.3 0.5] [--seeds 0 1]
+    python benchmarks/missing_source.py DERIVATIVES [--max-steps 1500] [--shares 0.3 0.5] [--seeds 0 1]
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("derivatives", type=Path)
     parser.add_argument("--source", default="T1w,T2w")
     parser.add_argument("--target", default="FLAIR")
-    parser.add_argument("--max-steps", type=int, default=400)
+    parser.add_argument("--max-steps", type=int, default=1500)
     parser.add_argument("--shares", type=float, nargs="+", help="of the patches that lose a source")
     parser.add_argument("--folds", type=int, default=2, help="how many of the folds to train")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -75,6 +75,7 @@ def errors(learned, held_out, sources, args: argparse.Namespace, seed: int, case
     from bidsapp.synthesis.plan import make_plan
     from bidsapp.synthesis.training import make_fabric, train
 
+    fabric = make_fabric("cpu")
     read = range(len(sources)) if may_miss else cases[0]
     plan = make_plan(
         "unet",
@@ -82,7 +83,7 @@ def errors(learned, held_out, sources, args: argparse.Namespace, seed: int, case
         args.target,
         minutes=600,
         max_steps=args.max_steps,
-        precision="32-true",
+        precision=str(fabric._precision.precision),
         seed=seed,
         sources_may_miss=may_miss,
     )
@@ -90,7 +91,6 @@ def errors(learned, held_out, sources, args: argparse.Namespace, seed: int, case
     def given(pair, case):
         return dataclasses.replace(pair, sources=tuple(pair.sources[k] if k in case else None for k in read))
 
-    fabric = make_fabric("cpu", "32-true")
     training = [given(pair, read) for pair in learned]
     with (
         tempfile.TemporaryDirectory() as folder,
