@@ -2,8 +2,8 @@
 
 The same network with the same weights predicts the same head, in turns and in one run. MONAI gets the whole image
 in windows of 96 voxels (a quarter overlapping, even weights), and, second, the box of the brain that ours gets.
-Differences are from the whole image in one float32 window, inside the brain.
-Peak memory is that of a process of its own, PyTorch included.
+Differences are from the box in one float32 window, inside the brain.
+Peak memory is that of a process of its own, PyTorch and the volume included, and is read before and after.
 
     python benchmarks/inference.py [--network unet] [--turns 3] [--threads 2]
 """
@@ -11,7 +11,6 @@ Peak memory is that of a process of its own, PyTorch included.
 import argparse
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -83,7 +82,7 @@ def methods(volume, args):
         ),
         "MONAI, image": lambda: monai(whole)[volume.box],
         "MONAI, brain's box": lambda: monai(boxed),
-        TRUTH: lambda: monai(whole, volume.shape)[volume.box],
+        TRUTH: lambda: monai(boxed, boxed.shape[2:]),
     }
 
 
@@ -113,9 +112,15 @@ def memory(args, shape, brain) -> dict[str, float]:
     """Return the peak memory in GB before and after a prediction; for a process of its own."""
     volume = head(shape, brain)
     predicts = methods(volume, args)["ours"]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     predicts()
-    return {"before": before / 2**20, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    return {"before": before, "peak": peak()}
+
+
+def peak() -> float:
+    """Return the most memory that this process has held, GB; `resource` would count what its parent held."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def plain(volumes, plan, steps: int):
 
     items = [{"image": v.inputs, "target": v.target[None], "mask": v.loss_mask[None]} for v in volumes]
     keys = ["image", "target"]
-    edge = (plan.patch,) * 3
+    edge = plan.patch
     crop = RandCropByPosNegLabeld(keys, "mask", edge, pos=1, neg=0, num_samples=plan.batch)
     dataset = CacheDataset(items, Compose([crop, RandFlipd(keys, prob=0.5, spatial_axis=0)]), progress=False)
     network = build_network(plan.network, plan.inputs, plan.channels, 0)
@@ -88,11 +88,11 @@ def steps_alone(plan, precision, steps: int):
     from bidsapp.synthesis.training import make_fabric
 
     fabric = make_fabric("cpu", precision)
-    network, optimizer = set_up(plan, fabric)
-    edge = (plan.patch,) * 3
+    network, optimizers = set_up(plan, fabric)
+    edge = plan.patch
     inputs = torch.rand(plan.batch, plan.inputs, *edge).contiguous(memory_format=torch.channels_last_3d)
     batch = Batch(inputs, torch.rand(plan.batch, 1, *edge), torch.ones(plan.batch, 1, *edge), (0,) * plan.batch)
-    return lambda: timed(steps, lambda: take_step(network, optimizer, batch, plan, fabric))
+    return lambda: timed(steps, lambda: take_step(network, optimizers, batch, plan, fabric))
 
 
 def main() -> None:
@@ -110,6 +110,7 @@ def main() -> None:
 
     import torch
 
+    from bidsapp.synthesis.modes import voxels_per_step
     from bidsapp.synthesis.plan import FEATURES, make_plan
     from bidsapp.synthesis.training import best_precision
 
@@ -131,8 +132,8 @@ def main() -> None:
         for name, run in running.items():
             for clock, value in run().items():
                 seconds[name][clock].append(value)
-    print(f"{plan.network} {plan.channels}, {plan.batch} patches of {plan.patch}³, {args.threads} thread(s)")
-    voxels = plan.batch * plan.patch**3 / 1e6
+    print(f"{plan.network} {plan.channels}, {plan.batch} patches of {plan.patch[0]}³, {args.threads} thread(s)")
+    voxels = voxels_per_step(plan) / 1e6
     for name, by_clock in seconds.items():
         for clock, values in by_clock.items():
             # Turn by turn, so that what slows the computer for a while slows both.

@@ -7,7 +7,7 @@ four clinical participants, T1w → FLAIR, the error after 1500 such steps was b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -53,40 +53,64 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """Take a step along the gradients."""
         for group in self.param_groups:
-            for weights in group["params"]:
-                if weights.grad is None:
-                    continue
-                state = self.state[weights]
-                mean = state.setdefault("mean", torch.zeros_like(weights))
-                mean.lerp_(weights.grad, 1 - group["momentum"])
-                ahead = weights.grad.lerp(mean, group["momentum"])  # Nesterov's: where the mean will be
-                matrix = ahead.flatten(1)
-                length = 0.2 * max(matrix.shape) ** 0.5
+            kernels = [weights for weights in group["params"] if weights.grad is not None]
+            steps = orthogonalized([self._ahead(weights, group["momentum"]).flatten(1) for weights in kernels])
+            for weights, step in zip(kernels, steps, strict=True):
+                length = 0.2 * max(step.shape) ** 0.5
                 weights.mul_(1 - group["lr"] * group["weight_decay"])
-                weights.add_(orthogonalized(matrix).view(weights.shape), alpha=-group["lr"] * length)
+                weights.add_(step.view(weights.shape), alpha=-group["lr"] * length)
+
+    def _ahead(self, weights: nn.Parameter, momentum: float) -> Tensor:
+        """Return Nesterov's momentum: where the running mean of the gradient will be."""
+        gradient = cast("Tensor", weights.grad)
+        state = self.state[weights]
+        if "mean" not in state:
+            state["mean"] = torch.zeros_like(weights)
+        return gradient.lerp(state["mean"].lerp_(gradient, 1 - momentum), momentum)
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """Return a matrix of the same singular vectors whose singular values are about 1.
+def orthogonalized(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return matrices of the same singular vectors whose singular values are about 1.
+
+    The iterations go on in the product of each matrix with its transpose, on the short side, and matrices of one
+    height are iterated together: a fraction of the work, for kernels are wide.
 
     Parameters
     ----------
-    matrix : Tensor, shape (M, N)
+    matrices : sequence of Tensor, shape (M, N)
         Zeros stay zeros.
 
     Returns
     -------
-    Tensor
-        Same shape; singular values that were more than a hundredth of the norm are now between 0.6 and 1.3.
+    list of Tensor
+        Same shapes, float32; singular values of more than a hundredth of the norm are now between 0.6 and 1.3.
+    """
+    wide = [m.float() if m.shape[0] <= m.shape[1] else m.float().T for m in matrices]
+    wide = [m / (m.norm() + 1e-7) for m in wide]
+    turns: list[Tensor] = [m[:0] for m in wide]
+    for height in {m.shape[0] for m in wide}:
+        places = [place for place, m in enumerate(wide) if m.shape[0] == height]
+        found = _turns(torch.stack([wide[place] @ wide[place].T for place in places]))
+        for place, turn in zip(places, found, strict=True):
+            turns[place] = turn
+    steps = [turn @ m for turn, m in zip(turns, wide, strict=True)]
+    return [s if m.shape == s.shape else s.T for s, m in zip(steps, matrices, strict=True)]
+
+
+def _turns(gram: Tensor) -> Tensor:
+    """Return what, times a matrix, makes it orthogonal, from its product with its transpose, ``(K, M, M)``.
+
+    In double precision: squares of small singular values are smaller still.
     """
     a, b, c = COEFFICIENTS
-    x: Tensor = matrix.float()
-    tall = x.shape[0] > x.shape[1]
-    x = (x.T if tall else x) / (x.norm() + 1e-7)
+    gram = gram.double()
+    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    turn = one.expand_as(gram)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        polynomial = a * one + b * gram + c * gram @ gram
+        turn = polynomial @ turn
+        gram = polynomial @ gram @ polynomial
+    return turn.float()
 
 
 def make_optimizers(network: nn.Module, name: str, lr: float, weight_decay: float) -> Sequence[Any]:
@@ -111,5 +135,5 @@ def make_optimizers(network: nn.Module, name: str, lr: float, weight_decay: floa
     kernels = [w for w in weights if name == "muon" and w.ndim > 1 and min(w.flatten(1).shape) > 1]
     chosen = {id(w) for w in kernels}
     rest = [w for w in weights if id(w) not in chosen]
-    adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay)
+    adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, fused=True)
     return [adamw, Muon(kernels, lr, weight_decay)] if kernels else [adamw]

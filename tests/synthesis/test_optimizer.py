@@ -14,10 +14,12 @@ def test_an_orthogonalized_matrix_keeps_its_singular_vectors_and_levels_their_va
         torch.linalg.qr(torch.randn(n, 8, generator=torch.Generator().manual_seed(n)))[0] for n in shape
     )
     matrix = left @ torch.diag(torch.logspace(0, -2, 8)) @ right.T
-    values = torch.diagonal(left.T @ orthogonalized(matrix) @ right)
+    (turned, again) = orthogonalized([matrix, 1e3 * matrix])
+    assert torch.allclose(turned, again, atol=1e-3)
+    values = torch.diagonal(left.T @ turned @ right)
     assert values.min() > 0.6
     assert values.max() < 1.3
-    off = left.T @ orthogonalized(matrix) @ right - torch.diag(values)
+    off = left.T @ turned @ right - torch.diag(values)
     assert off.abs().max() < 1e-4
 
 
