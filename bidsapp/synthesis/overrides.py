@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.errors import UsageError
 from bidsapp.records import Plan
 from bidsapp.synthesis.modes import SLICED, WHOLE
-from bidsapp.synthesis.plan import FEATURES, RECIPES
+from bidsapp.synthesis.plan import FEATURES, OPTIMIZERS, RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,11 @@ LIMITS: dict[str, tuple[float, float]] = {
     "averaging": (0, 0.28),
     "minutes": (1e-3, 1e6),
 }
-CHOICES: dict[str, tuple[str, ...]] = {"features": FEATURES, "precision": ("32-true", "bf16-mixed")}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "features": FEATURES,
+    "optimizer": OPTIMIZERS,
+    "precision": ("32-true", "bf16-mixed"),
+}
 # Least and greatest number of levels.
 LEVELS = {"seed-resnet": (1, 1), "dynunet": (3, 8)}
 ANY_LEVELS = (1, 8)

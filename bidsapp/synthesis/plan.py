@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
+OPTIMIZERS = ("adamw", "muon")
 
 _OURS: dict[str, Any] = {
     "features": FEATURES,
