@@ -70,6 +70,7 @@ def check_start(settings: Settings) -> None:
     if not bundle.exists():
         raise NoInputError(f"{bundle}: no such bundle", "give the folder that a group level wrote in models/")
     manifest = read_manifest(bundle)
+    check_contrasts(settings, *contrasts_of(manifest, bundle), bundle)
     check_asked(settings, images_of(manifest, bundle), bundle)
     plan = manifest["Plan"]
     was = {name: plan.get(name) for name in NETWORK if name in plan}

@@ -43,6 +43,7 @@ def test_a_training_takes_network_and_scale_from_the_bundle_that_it_starts_from(
         (["--norm", "spectral"], "its norm is weight, not spectral"),
         (["--normalization", "zscore"], "reads images of --normalization ravel, not zscore"),
         (["--reference", "T2w", "--normalization", "whitestripe"], "on the grid of the T1w, not of the T2w"),
+        (["--source", "T2w"], "predicts FLAIR from T1w, not FLAIR from T2w"),
         (["--model", "/"], "--model trains nothing"),
     ],
 )
