@@ -13,12 +13,14 @@ from bidsapp.planning import checkpoints_of, features_asked, folds_of, goal_of, 
 from bidsapp.rendering import check_rendering
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.synthesis.checkpoint import read_plans
-from bidsapp.synthesis.ensemble import find_bundle, stored_pairs
+from bidsapp.synthesis.ensemble import find_bundle, make_splits, stored_pairs
+from bidsapp.synthesis.finetuning import earlier_splits
 from bidsapp.synthesis.modes import largest
 from bidsapp.synthesis.plan import plan_to_json
+from bidsapp.synthesis.splits import folds_of as held_out_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lightning_fabric import Fabric
 
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold
+    from bidsapp.synthesis.splits import Split
 
 LEARNED = "learned from, predicted"
 PREDICTED = "predicted"
 LEFT_OUT = "left out"
+FAILS = "not predicted"
 MEAN = "mean of all folds"
+NOBODY = "none: every network has seen them"
 
 
 def dry_run(
@@ -60,10 +65,6 @@ def dry_run(
         By one visit that a bundle knows, the others of its participant are known, too.
     fabric : Fabric
         Device and precision.
-    goal : callable
-        Returns folder and key of the bundle that a training makes.
-    plans : callable
-        Returns the plan and the baseline's, given the folds and the greatest extents of a volume.
 
     Raises
     ------
@@ -88,8 +89,11 @@ def dry_run(
         ),
         presence=settings.allow_missing_source,
     )
+    start = start_of(parent, planned.folds, everyone)
+    splits = make_splits(everyone, planned.learned, planned.folds)
+    by = predicted_by((*(earlier_splits(start, splits) if start else ()), *splits), gathered, everyone)
     to_find = settings.lr == "auto" and kept is None
-    show_training(gathered, planned, {"learning_rate": "auto: by a range test"} if to_find else {})
+    show_training(gathered, planned, by, {"learning_rate": "auto: by a range test"} if to_find else {})
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,27 @@ def plan_training(
     return Planned(*plans(split, [max(n) for n in zip(*extents, strict=True)]), split, tuple(learned), unusable)
 
 
-def show_training(gathered: Gathered, planned: Planned, notes: dict[str, str]) -> None:
+def predicted_by(known: Sequence[Split], gathered: Gathered, everyone: Sequence[Pair]) -> dict[str, str]:
+    """Return participant → which networks predict them, as `Bundle.fold_of` chooses those.
+
+    Parameters
+    ----------
+    known : sequence of Split
+        Whom any network has seen.
+    gathered : Gathered
+        The visits.
+    everyone : sequence of Pair
+        By one visit that is known, the others of its participant are known, too.
+    """
+    said = {}
+    for person in {visit.pair.participant for visit in gathered.visits}:
+        folds = held_out_by(known, [pair for pair in everyone if pair.participant == person])
+        number = next(iter(folds)) if len(folds) == 1 else None
+        said[person] = MEAN if not folds else NOBODY if number is None else f"fold {number}"
+    return said
+
+
+def show_training(gathered: Gathered, planned: Planned, by: Mapping[str, str], notes: dict[str, str]) -> None:
     """Print what would be trained and on whom.
 
     Parameters
@@ -168,6 +192,8 @@ def show_training(gathered: Gathered, planned: Planned, notes: dict[str, str]) -
         The visits.
     planned : Planned
         From `plan_training`.
+    by : mapping of str to str
+        From `predicted_by`.
     notes : dict of str to str
         Field of the plan → what takes the place of its value, such as a learning rate that is to be found.
     """
@@ -188,8 +214,7 @@ def show_training(gathered: Gathered, planned: Planned, notes: dict[str, str]) -
         for fold in planned.folds
     ]
     print_table("Folds", ["fold", "learns from", "holds out"], folds, wrap=("holds out",))
-    fold_of = {participant: fold.number for fold in planned.folds for participant in fold.held_out}
-    _show_visits(gathered, fold_of, {pair.visit for pair in planned.learned}, planned.unusable)
+    _show_visits(gathered, by, {pair.visit for pair in planned.learned}, planned.unusable)
 
 
 def show_bundle(gathered: Gathered, bundle: Bundle, everyone: Sequence[Pair], *, trained: bool) -> None:
@@ -209,27 +234,22 @@ def show_bundle(gathered: Gathered, bundle: Bundle, everyone: Sequence[Pair], *,
     rows = [{"field": name, "network": value} for name, value in _said(bundle.plan).items()]
     how = "trained on these visits with these settings before" if trained else "given; nothing is trained"
     print_table(f"Bundle {bundle.path}, {how}", ["field", "network"], rows, wrap=("network",))
-    people = {visit.pair.participant for visit in gathered.visits}
-    folds = {
-        person: bundle.fold_of([pair for pair in everyone if pair.participant == person]) for person in people
-    }
     learned = {split.fingerprint for split in bundle.splits if split.trained_on}
     known = {visit.pair.visit for visit in gathered.visits if trained and visit.pair.fingerprint in learned}
-    _show_visits(gathered, {person: fold for person, fold in folds.items() if fold is not None}, known, {})
+    _show_visits(gathered, predicted_by(bundle.everybody, gathered, everyone), known, {})
 
 
-def _show_visits(gathered: Gathered, folds: dict[str, int], learned: set[str], unusable: dict[str, str]) -> None:
+def _show_visits(gathered: Gathered, by: Mapping[str, str], learned: set[str], unusable: dict[str, str]) -> None:
     why = {skip.visit: f"{skip.reason} ({skip.hint})" for skip in gathered.dropped} | unusable
     rows: list[dict[str, object]] = []
     for visit in gathered.visits:
         pair = visit.pair
-        fold = folds.get(pair.participant)
         reason = "no target" if pair.target is None else None
         rows.append(
             {
                 "visit": pair.visit,
-                "is": LEARNED if pair.visit in learned else PREDICTED,
-                "by": MEAN if fold is None else f"fold {fold}",
+                "is": LEARNED if pair.visit in learned else FAILS if by[pair.participant] == NOBODY else PREDICTED,
+                "by": by[pair.participant],
                 "note": None if pair.visit in learned else why.get(pair.visit, reason),
             }
         )

@@ -131,6 +131,10 @@ def test_the_command_takes_it_from_the_bundle(settings):
     # Nobody has a T2w: no reason to stop where the bundle does without.
     found = {"T1w": [Path("a_T1w.nii.gz")], "T2w": [], "FLAIR": []}
     both = replace(settings, levels=("participant", "group"), model=bundle.path)
+    further = replace(both, model=None, init_from=bundle.path)
+    check_contrasts(further, {**found, "FLAIR": [Path("a_FLAIR.nii.gz")]}, ["a_T1w.nii.gz"])
+    with pytest.raises(UsageError, match="no selected visit has a FLAIR: there is nothing to learn"):
+        check_contrasts(replace(further, output_dir=settings.bids_dir), found, ["a_T1w.nii.gz"])
     check_contrasts(both, found, ["a_T1w.nii.gz"])
     with pytest.raises(UsageError, match="no selected visit has a T2w: there is nothing to predict from"):
         check_contrasts(

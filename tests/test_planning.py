@@ -1,9 +1,14 @@
 """What is settled before a training."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from bidsapp import group, planning
+from bidsapp.errors import NoInputError
 from bidsapp.planning import features_asked
+from bidsapp.records import Pair
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.synthesis.training import make_fabric
@@ -25,3 +30,12 @@ def test_fields_of_the_plan_that_were_set_are_the_plans_and_ask_for_new_training
         group._fabric(replace(settings, plan=("precision=32-true",)), Grant(1, 4.0, 0, ()))._precision.precision
         == "32-true"
     )
+
+
+def test_networks_that_are_trained_further_may_have_learned_of_a_source_elsewhere(tmp_path):
+    settings = Settings(tmp_path, tmp_path, ("group",), source=("T1w", "T2w"), allow_missing_source=True)
+    t1w, mask, flair = map(Path, ("t1w", "mask", "flair"))
+    pairs = [Pair(f"sub-{n}", f"sub-{n}", (t1w, None), mask, flair) for n in range(3)]
+    with pytest.raises(NoInputError, match=r"0 participant\(s\) have T2w"):
+        planning.folds_of(settings, pairs)
+    assert len(planning.folds_of(replace(settings, init_from=tmp_path), pairs)) == 3

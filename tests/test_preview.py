@@ -9,7 +9,7 @@ from bidsapp import group, preview
 from bidsapp.bids.gather import gather
 from bidsapp.errors import DataError, NoInputError
 from bidsapp.preview import show_bundle
-from bidsapp.records import Scan, Visit
+from bidsapp.records import Pair, Scan, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.synthesis.bundle import Bundle, Split
@@ -20,6 +20,8 @@ from .derived import SCALE, write_visit
 
 GRANT = Grant(1, 4.0, 0, ())
 PLAN = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0, patch=16)
+
+KNOWN_TO_ALL = Pair("sub-08_ses-A", "sub-08", (), Path("mask"), fingerprint="08A")
 
 
 @pytest.fixture
@@ -83,6 +85,24 @@ def test_a_dry_run_says_which_bundle_would_be_applied(settings, capsys, trained)
     assert "sub-02_ses-A predicted mean of all folds –" in rows
 
 
+def test_a_dry_run_says_whom_the_networks_have_seen_that_are_trained_further(settings, capsys, monkeypatch):
+    t1w = (Scan(Path("t1"), "T1w"),)
+    for subject in ("07", "08"):
+        write_visit(settings.output_dir, Visit(subject, "A", t1w), sha256=f"{subject}A")
+    splits = (Split("sub-9_ses-A", "sub-9", 0, True, "07A"), Split("sub-9", "sub-9", 1, True, "x"))
+    images = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
+    unseen = (Split("sub-8", "sub-8", None, True, "08A"),)
+    parent = Bundle(Path("models/b"), PLAN, images, SCALE, splits, "0", "k", "1", earlier=unseen)
+    monkeypatch.setattr(group, "_named", lambda _, path: parent if path else None)
+    group.run(replace(settings, init_from=parent.path, max_steps=1), GRANT)
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "sub-01_ses-A learned from, predicted fold 0 –" in rows
+    assert "sub-07_ses-A predicted fold 0 no target" in rows
+    assert any(row.startswith("sub-08_ses-A not predicted none: every network has seen them") for row in rows)
+    show_bundle(gather(settings.output_dir, ("T1w",), "FLAIR", "T1w"), parent, [KNOWN_TO_ALL], trained=False)
+    assert "sub-08_ses-A not predicted none: every network" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_bundle_of_these_visits_is_shown_and_plans_that_began_are_kept(settings, monkeypatch):
     monkeypatch.setattr(preview, "find_bundle", lambda path, key: (path, key))
     shown = []
@@ -92,7 +112,7 @@ def test_a_bundle_of_these_visits_is_shown_and_plans_that_began_are_kept(setting
     assert (path.name, len(key), trained) == ("T1w-to-FLAIR_unet", 64, True)
     monkeypatch.setattr(preview, "find_bundle", lambda *_: None)
     monkeypatch.setattr(preview, "read_plans", lambda folder: (PLAN, None))
-    monkeypatch.setattr(preview, "show_training", lambda _, planned, notes: shown.append((planned.plan, notes)))
+    monkeypatch.setattr(preview, "show_training", lambda *given: shown.append((given[1].plan, given[3])))
     group.run(replace(settings, lr="auto"), GRANT)
     assert shown[1] == (PLAN, {})
 

@@ -69,6 +69,7 @@ def _is_needed(settings: Settings, contrast: str) -> bool:
     """Return whether the group level cannot do without a contrast."""
     if "group" not in settings.levels or contrast == settings.reference:
         return False  # visits without the reference are skipped by name
-    if settings.model is not None and settings.allow_missing_source:
-        return False  # visits that lack all sources are skipped by name
+    known = settings.model or settings.init_from
+    if known is not None and settings.allow_missing_source and contrast in settings.source:
+        return False  # its networks know the source, and do without; visits that lack all are skipped by name
     return contrast in settings.source or (contrast == settings.target and settings.model is None)

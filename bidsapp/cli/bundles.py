@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.admission import check_asked, check_contrasts
 from bidsapp.bids import names
 from bidsapp.errors import NoInputError, UsageError
+from bidsapp.records import Plan
 from bidsapp.synthesis.manifest import BUNDLE_FILE, contrasts_of, images_of, read_manifest
 from bidsapp.synthesis.overrides import read_overrides
 
@@ -70,9 +71,11 @@ def check_start(settings: Settings) -> None:
     if not bundle.exists():
         raise NoInputError(f"{bundle}: no such bundle", "give the folder that a group level wrote in models/")
     manifest = read_manifest(bundle)
+    check_contrasts(settings, *contrasts_of(manifest, bundle), bundle)
     check_asked(settings, images_of(manifest, bundle), bundle)
     plan = manifest["Plan"]
-    was = {name: plan.get(name) for name in NETWORK if name in plan}
+    # What an older bundle does not say was not yet to be chosen.
+    was = {name: plan.get(name, getattr(Plan, name, None)) for name in NETWORK}
     was["allow_missing_source"] = bool(plan.get("sources_may_miss"))
     for name, value in was.items():
         asked = getattr(settings, name)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan", "allow_missing_source")
+TRAINING = (
+    *("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan"),
+    *("input_mode", "slice_axis", "allow_missing_source"),
+)
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 

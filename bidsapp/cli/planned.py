@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Where setting and field are called differently.
-RENAMED = {"sources": "source", "averaging": "ema", "learning_rate": "lr"}
+RENAMED = {
+    "sources": "source",
+    "averaging": "ema",
+    "learning_rate": "lr",
+    "sources_may_miss": "allow_missing_source",
+}
 
 
 def unfolded(values: Mapping[str, Any]) -> dict[str, Any]:

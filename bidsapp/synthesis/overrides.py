@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.errors import UsageError
 from bidsapp.records import Plan
 from bidsapp.synthesis.modes import SLICED, WHOLE
-from bidsapp.synthesis.plan import FEATURES, RECIPES
+from bidsapp.synthesis.plan import FEATURES, OPTIMIZERS, RECIPES, edge_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,11 @@ LIMITS: dict[str, tuple[float, float]] = {
     "averaging": (0, 0.28),
     "minutes": (1e-3, 1e6),
 }
-CHOICES: dict[str, tuple[str, ...]] = {"features": FEATURES, "precision": ("32-true", "bf16-mixed")}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "features": FEATURES,
+    "optimizer": OPTIMIZERS,
+    "precision": ("32-true", "bf16-mixed"),
+}
 # Least and greatest number of levels.
 LEVELS = {"seed-resnet": (1, 1), "dynunet": (3, 8)}
 ANY_LEVELS = (1, 8)
@@ -114,7 +118,7 @@ def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
 
 def check_size(network: str, mode: str, overrides: Mapping[str, Any]) -> None:
     """Raise `UsageError` where a network cannot have these channels, or not with this patch."""
-    size = {"patch": (RECIPES[network]["patch"],), "channels": RECIPES[network]["channels"], **overrides}
+    size = {"patch": (edge_of(network, mode),), "channels": RECIPES[network]["channels"], **overrides}
     channels, patch = size["channels"], min(size["patch"], default=0)
     if "patch" in overrides and mode in WHOLE:
         hint = "leave the patch out; --input-mode patches and slice-patches have one"
@@ -131,7 +135,7 @@ def check_size(network: str, mode: str, overrides: Mapping[str, Any]) -> None:
         raise UsageError("--plan channels: those of segresnet double from level to level", "such as 16,32,64")
     # Of one voxel there are no statistics to normalize by.
     smallest = 2 ** len(channels)
-    if network != "seed-resnet" and patch < smallest:
+    if network != "seed-resnet" and mode not in WHOLE and patch < smallest:
         hint = f"give --plan patch={smallest} or more, or fewer channels"
         raise UsageError(f"a patch of {patch} voxels is too small for {len(channels)} levels", hint)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FEATURES = ("mask", "depth", "lateral", "anterior", "superior")
+OPTIMIZERS = ("adamw", "muon")
 
 _OURS: dict[str, Any] = {
     "features": FEATURES,
@@ -120,7 +121,7 @@ def make_plan(
         "augmentation": augmentation,
     }
     recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
-    edge = patch or (SLICE_PATCH if input_mode == "slice-patches" else recipe["patch"])
+    edge = patch or edge_of(network, input_mode)
     recipe["patch"] = patch_shape(input_mode, slice_axis, edge, extents)
     recipe["batch"] = BATCHES.get(input_mode, recipe["batch"])
     return Plan(
@@ -139,6 +140,11 @@ def make_plan(
         sources_may_miss=sources_may_miss,
         **recipe,
     )
+
+
+def edge_of(network: str, input_mode: str) -> int:
+    """Return the edge of a network's training patches, voxels, where nobody asks for another."""
+    return SLICE_PATCH if input_mode == "slice-patches" else int(RECIPES[network]["patch"])
 
 
 def features_of(network: str) -> tuple[str, ...]:

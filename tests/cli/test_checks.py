@@ -1,5 +1,7 @@
 """Combinations of settings that contradict each other, or a bundle."""
 
+import json
+
 import pytest
 
 from bidsapp.cli.parser import settings_from
@@ -43,12 +45,22 @@ def test_a_training_takes_network_and_scale_from_the_bundle_that_it_starts_from(
         (["--norm", "spectral"], "its norm is weight, not spectral"),
         (["--normalization", "zscore"], "reads images of --normalization ravel, not zscore"),
         (["--reference", "T2w", "--normalization", "whitestripe"], "on the grid of the T1w, not of the T2w"),
+        (["--source", "T2w"], "predicts FLAIR from T1w, not FLAIR from T2w"),
         (["--model", "/"], "--model trains nothing"),
     ],
 )
 def test_what_a_bundle_to_start_from_does_not_fit_is_an_error(bundle, words, reason):
     with pytest.raises(UsageError, match=reason):
         settings_from([*PLACES, "--init-from", str(bundle), *words])
+
+
+def test_a_bundle_from_before_there_were_input_modes_is_one_of_patches(bundle):
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    del manifest["Plan"]["input_mode"], manifest["Plan"]["slice_axis"], manifest["Plan"]["sources_may_miss"]
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+    assert settings_from([*PLACES, "--init-from", str(bundle)]).input_mode == "patches"
+    with pytest.raises(UsageError, match="its input_mode is patches, not slices"):
+        settings_from([*PLACES, "--init-from", str(bundle), "--input-mode", "slices"])
 
 
 def test_a_bundle_to_start_from_is_there_and_stays(bundle, tmp_path):

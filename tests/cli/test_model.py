@@ -25,6 +25,12 @@ def test_source_and_target_are_taken_from_the_bundle(words):
     assert settings_from([*words, "--source", "T2w,T1w", "--target", "PDw"]) == taken
 
 
+@pytest.mark.parametrize("more", [["--input-mode", "slices"], ["--slice-axis", "coronal"], ["--plan", "patch=48"]])
+def test_a_bundle_that_is_applied_is_shown_what_it_was_trained_on(words, more):
+    with pytest.raises(UsageError, match=f"--model trains nothing, {more[0]} says how"):
+        settings_from([*words, *more])
+
+
 @pytest.mark.parametrize("more", [["--source", "T1w"], ["--source", "T1w,T2w"], ["--target", "FLAIR"]])
 def test_another_source_or_target_is_a_contradiction(words, more):
     with pytest.raises(UsageError, match="predicts PDw from T2w,T1w, not") as raised:

@@ -10,7 +10,9 @@ PLACES = ["/data", "/out", "group"]
 
 def test_a_field_with_an_option_of_its_own_is_that_option():
     words = ["loss=mse", "patch=48", "learning_rate=0.01", "averaging=0.05", "sources=T1w,T2w", "seed=3"]
+    words.append("sources_may_miss=true")
     options = ["--loss", "mse", "--lr", "0.01", "--ema", "0.05", "--source", "T1w,T2w", "--seed", "3"]
+    options.append("--allow-missing-source")
     settings = settings_from([*PLACES, "--plan", *words])
     assert settings == settings_from([*PLACES, "--plan", "patch=48", *options])
     assert settings.plan == ("patch=48",)
@@ -25,6 +27,7 @@ def test_a_field_with_an_option_of_its_own_is_that_option():
         (["max_steps=5", "--max-steps", "5"], "--max-steps and --plan max_steps say the same"),
         (["minutes=5", "--max-minutes", "5"], "both limit a training"),
         (["loss=l2"], "loss = 'l2' is unknown"),
+        (["optimizer=sgd"], "optimizer=sgd: there is adamw, muon"),
         (["seed=x"], "seed=x: 'x' is no whole number"),
         (["epochs=2", "max_steps=5"], "both say how long"),
         (["patch=4"], "4 is not within"),

@@ -5,7 +5,12 @@ import torch
 from torch import nn
 
 from bidsapp.synthesis.networks import build_network
-from bidsapp.synthesis.optimizer import Muon, make_optimizers, orthogonalized
+from bidsapp.synthesis.optimizer import STEPS, Muon, make_optimizers, orthogonalized
+from bidsapp.synthesis.plan import OPTIMIZERS
+
+
+def test_those_that_a_person_chooses_among_are_all():
+    assert set(OPTIMIZERS) == set(STEPS)
 
 
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
@@ -53,3 +58,18 @@ def test_adamw_alone_has_all_parameters():
     (adamw,) = make_optimizers(network, "adamw", 0.01, 0.0)
     assert isinstance(adamw, torch.optim.AdamW)
     assert len(adamw.param_groups[0]["params"]) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("shape", [(16, 8, 3, 3, 3), (40, 2, 3, 3, 1), (8, 16, 1, 1, 1), (1, 8, 3, 3, 3)])
+def test_a_step_does_not_depend_on_how_weights_and_gradients_lie_in_memory(shape):
+    drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    results = []
+    for of_weights, of_gradients in [("contiguous", "contiguous"), ("last", "last"), ("last", "contiguous")]:
+        layouts = {"contiguous": torch.contiguous_format, "last": torch.channels_last_3d}
+        weights = nn.Parameter(drawn[0].clone().contiguous(memory_format=layouts[of_weights]))
+        optimizer = Muon([weights], lr=0.1, weight_decay=0.1)
+        for gradient in drawn[1:]:
+            weights.grad = gradient.contiguous(memory_format=layouts[of_gradients])
+            optimizer.step()
+        results.append(weights.detach().contiguous())
+    assert all(torch.equal(result, results[0]) for result in results)

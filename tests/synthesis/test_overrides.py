@@ -112,6 +112,14 @@ def test_sizes_that_do_not_fit_each_other(network, size, said):
     assert raised.value.hint
 
 
+def test_more_levels_fit_what_is_larger_than_a_patch():
+    check_size("unet", "slice-patches", {"channels": (8, 16, 32, 64, 128, 256)})
+    for mode in ("slices", "slabs", "volumes"):
+        check_size("unet", mode, {"channels": (8, 16, 32, 64, 128)})
+    with pytest.raises(UsageError, match="64 voxels is too small for 7 levels"):
+        check_size("unet", "slice-patches", {"channels": (8,) * 7})
+
+
 def test_one_number_is_the_edge_of_a_cube_or_of_a_square_in_the_slice():
     def planned(mode):
         return make_plan(
