@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-TRAINING = ("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan", "allow_missing_source")
+SHOWN = ("augmentation", "sampling", "allow_missing_source")
+TRAINING = ("network", "norm", "loss", "ema", "lr", "epochs", "plan", *SHOWN)
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 
