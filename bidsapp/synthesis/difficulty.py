@@ -52,7 +52,7 @@ class ErrorMap:
     def chances(self, number: int) -> NDArray[np.float64]:
         """Return the probability of each block of a volume."""
         voxels, errors = self.voxels[number], self.errors[number]
-        even = voxels / voxels.sum()
+        even: NDArray[np.float64] = voxels / voxels.sum()
         known = np.isfinite(errors)
         if not errors[known].any():
             return even

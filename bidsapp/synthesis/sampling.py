@@ -180,7 +180,8 @@ class PatchSampler:
         ]
         thicker = [*starts[:2], starts[2] - margin(self.plan)]
         read, asked = (
-            [edge + 2 * more for edge, more in zip(shape, around, strict=True)] for shape in (self.plan.patch, edges)
+            [edge + 2 * more for edge, more in zip(shape, around, strict=True)]
+            for shape in (self.plan.patch, edges)
         )
         return (
             cut_out(inputs, thicker, read),

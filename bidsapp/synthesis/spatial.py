@@ -60,7 +60,7 @@ def move(batch: Batch, patch: Sequence[int], generator: Generator) -> Batch:
     channels = torch.cat([batch.inputs, brain, batch.target, batch.mask], 1)
     matrices = torch.stack([_matrix(generator) for _ in batch.inputs])
     moved = F.grid_sample(channels, _grid(matrices, patch, channels.shape[2:]), align_corners=True)
-    inputs, share, target, mask = moved.split([batch.inputs.shape[1], 1, 1, 1], 1)
+    inputs, share, target, mask = moved.split_with_sizes([batch.inputs.shape[1], 1, 1, 1], 1)
     inputs = torch.where(share > 0.5, inputs / share.clamp(min=0.5), 0.0)
     return dataclasses.replace(batch, inputs=inputs, target=target, mask=(mask > WHOLE).float())
 
