@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What shapes a training, and nothing else.
-SHOWN = ("augmentation", "sampling", "allow_missing_source")
-TRAINING = ("network", "norm", "loss", "ema", "lr", "epochs", "plan", *SHOWN)
+PATCHES = ("augmentation", "sampling")
+TRAINING = ("network", "norm", "loss", *PATCHES, "ema", "lr", "epochs", "plan", "allow_missing_source")
 POSITIONALS = ("bids_dir", "output_dir", "levels")
 
 

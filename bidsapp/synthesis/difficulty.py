@@ -50,16 +50,13 @@ class ErrorMap:
         self.errors = [np.full(voxels.shape, np.nan) for voxels in self.voxels]
 
     def chances(self, number: int) -> NDArray[np.float64]:
-        """Return the probability of each block of a volume."""
+        """Return the probability of each block of a volume; a block that nobody has seen is of the mean error."""
         voxels, errors = self.voxels[number], self.errors[number]
         even: NDArray[np.float64] = voxels / voxels.sum()
-        known = np.isfinite(errors)
-        if not errors[known].any():
-            return even
-        weights = even * np.where(known, errors, errors[known].mean())
-        if not weights.any():
-            return even
-        return np.asarray(FLOOR * even + (1 - FLOOR) * weights / weights.sum())
+        known = ~np.isnan(errors)
+        weights = even * np.where(known, errors, errors[known].mean() if known.any() else 1.0)
+        total = weights.sum()
+        return FLOOR * even + (1 - FLOOR) * weights / total if total else even
 
     def centre(self, number: int, random: Generator) -> tuple[int, ...]:
         """Draw a voxel of the brain of a volume: a block by its chance, and any voxel in it."""

@@ -40,18 +40,20 @@ def test_blocks_are_half_a_patch_and_count_the_brain(volumes):
 def test_chances_follow_the_error_above_a_floor(volumes):
     errors = ErrorMap(volumes, (16, 16, 16))
     even = errors.voxels[0] / errors.voxels[0].sum()
-    assert np.array_equal(errors.chances(0), even)
+    assert errors.chances(0) == pytest.approx(even)
+    errors.errors[0][:] = 0
+    assert errors.chances(0) == pytest.approx(even)
     errors.errors[0][:] = 0.2
     assert errors.chances(0) == pytest.approx(even)
     errors.errors[0][2] = 0.6
     weights = even * np.where(np.arange(5) == 2, 3, 1)[:, None, None]
     assert errors.chances(0) == pytest.approx(FLOOR * even + (1 - FLOOR) * weights / weights.sum())
-    errors.errors[0][2] = np.inf  # as unknown: the mean of the others
+    errors.errors[0][2] = np.nan  # as the mean of the others
     assert errors.chances(0) == pytest.approx(even)
     errors.errors[0][:] = 0
     errors.errors[0][2, 1, 1] = 1e-9
     assert errors.chances(0)[2, 1, 1] == pytest.approx(FLOOR * even[2, 1, 1] + 1 - FLOOR)
-    assert np.array_equal(errors.chances(1), errors.voxels[1] / errors.voxels[1].sum())
+    assert errors.chances(1) == pytest.approx(errors.voxels[1] / errors.voxels[1].sum())
 
 
 def test_a_patch_is_remembered_where_its_middle_half_lies(volumes):
