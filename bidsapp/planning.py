@@ -48,9 +48,10 @@ def request(settings: Settings) -> dict[str, Any]:
 
     data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
     shown = ("input_mode", "slice_axis")
-    training = ("network", "norm", "loss", "augmentation", "ema", "lr", "baseline", "seed", "sloppy", "device")
+    training = ("network", "norm", "loss", "ema", "lr", "baseline", "seed", "sloppy", "device")
+    patches = ("augmentation", "sampling")
     length = ("max_minutes", "max_steps", "epochs")
-    values = {name: getattr(settings, name) for name in (*data, *shown, *training, *length)}
+    values = {name: getattr(settings, name) for name in (*data, *shown, *training, *patches, *length)}
     splits = settings.splits and file_sha256(settings.splits)
     return {**values, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
 
@@ -145,6 +146,7 @@ def plans_of(
         learning_rate=rate,
         loss=settings.loss,
         augmentation=settings.augmentation,
+        sampling=settings.sampling,
         averaging=settings.ema,
         sources_may_miss=settings.allow_missing_source,
         input_mode=settings.input_mode,

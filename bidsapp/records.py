@@ -147,7 +147,8 @@ class Plan:
         a share of the steps; 0 keeps the last weights.
     augmentation : str
         How training patches are varied: ``none``; ``intensity``, which mirrors them and varies contrast,
-        brightness and noise of the sources; ``physics``, which adds what scanners and moving heads do to them.
+        brightness and noise of the sources; ``physics``, which adds what scanners and moving heads do to them;
+        ``spatial``, which adds small rotations and scalings; or both, ``spatial+physics``.
     flip_averaging : bool
         Whether a prediction is averaged with that of the left-right mirrored input.
     precision : str
@@ -171,6 +172,9 @@ class Plan:
         ``axial``, ``coronal`` or ``sagittal`` where there are slices.
     sources_may_miss : bool
         Whether the network was taught to do without some of its sources (`bidsapp.synthesis.presence`).
+    sampling : str
+        Where patches are drawn: ``foreground``, evenly in the brain; ``error``, after the warm-up more often where
+        the error is larger (`bidsapp.synthesis.difficulty`).
     """
 
     sources: tuple[str, ...]
@@ -197,6 +201,7 @@ class Plan:
     input_mode: str = "patches"
     slice_axis: str | None = None
     sources_may_miss: bool = False
+    sampling: str = "foreground"
 
     @property
     def inputs(self) -> int:

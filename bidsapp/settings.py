@@ -15,7 +15,9 @@ NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
 # Normalizations of the article's network; the others have batch normalization.
 NORMS = ("batch", "weight", "spectral")
 LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
-AUGMENTATIONS = ("none", "intensity", "physics")
+SPATIAL_AUGMENTATIONS = ("spatial", "spatial+physics")
+AUGMENTATIONS = ("none", "intensity", "physics", *SPATIAL_AUGMENTATIONS)
+SAMPLINGS = ("foreground", "error")
 # What a network is shown at once; those of two dimensions, along an axis, and networks that work in a plane.
 INPUT_MODES = ("patches", "volumes", "slabs", "slices", "slice-patches")
 SLICED_MODES = ("slabs", "slices", "slice-patches")
@@ -108,6 +110,8 @@ class Settings:
         network.
     augmentation : str or None
         How training patches are varied; by default as suits the network.
+    sampling : str or None
+        Where they are drawn, ``foreground`` or ``error``; by default as suits the network.
     lr : str or None
         Peak learning rate, or ``auto``: found by a range test; by default what suits the network.
     baseline : bool
@@ -184,6 +188,7 @@ class Settings:
     loss: str | None = None
     ema: float | None = None
     augmentation: str | None = None
+    sampling: str | None = None
     lr: str | None = None
     baseline: bool = True
     crossval: bool = False

@@ -157,23 +157,28 @@ def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundl
 
 def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_bundle):
     fabric = make_fabric("cpu", "32-true")
-    asked = replace(settings, epochs=2.0, lr="0.01", augmentation="physics", sloppy=True)
+    asked = replace(settings, epochs=2.0, lr="0.01", augmentation="physics", sampling="error", sloppy=True)
     plan, baseline = planning.plans_of(asked, 2, fabric)
     assert (plan.augmentation, baseline.augmentation) == ("physics", "none")
+    assert (plan.sampling, baseline.sampling) == ("error", "foreground")
     assert (plan.epochs, plan.max_steps, plan.learning_rate) == (2, None, 0.01)
     assert (baseline.epochs, baseline.max_steps, baseline.learning_rate) == (2, None, 1e-3)
     assert (
         len(
             {
                 str(planning.request(s))
-                for s in (settings, asked, replace(asked, lr="auto"), replace(asked, augmentation=None))
+                for s in (
+                    *(settings, asked, replace(asked, lr="auto")),
+                    *(replace(asked, augmentation=None), replace(asked, sampling=None)),
+                )
             }
         )
-        == 4
+        == 5
     )
     bundle = read_bundle(with_bundle().model)
     text = results._methods(replace(bundle, plan=replace(plan, epochs=2.5)))
     assert "(peak learning rate 0.01) for 2.5 epochs in each of 2 folds" in text
+    assert "4 at a time and, after the warm-up, more often where errors were large, by" in text
     (bundle.path / "learning_rate.tsv").touch()
     assert "0.006, found by a range test) for 1 steps" in results._methods(bundle)
 

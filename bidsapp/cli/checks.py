@@ -23,9 +23,11 @@ from bidsapp.settings import (
     PLANAR_NETWORKS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
+    SAMPLINGS,
     SKULL_STRIPPERS,
     SLICE_AXES,
     SLICED_MODES,
+    SPATIAL_AUGMENTATIONS,
     SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
 )
@@ -47,6 +49,7 @@ CHOICES = {
     "network": NETWORKS,
     "loss": LOSSES,
     "augmentation": AUGMENTATIONS,
+    "sampling": SAMPLINGS,
     "device": DEVICES,
     "reference_policy": REFERENCE_POLICIES,
     "bias_correction": BIAS_CORRECTIONS,
@@ -122,6 +125,15 @@ def _check_training(settings: Settings) -> None:
             f"--slice-axis {settings.slice_axis}: there are no slices with --input-mode {settings.input_mode}",
             f"give --input-mode {', '.join(SLICED_MODES)}; or leave the axis out",
         )
+    for option, value, of_patches in (
+        ("augmentation", settings.augmentation, SPATIAL_AUGMENTATIONS),
+        ("sampling", settings.sampling, ("error",)),
+    ):
+        if value in of_patches and settings.input_mode != "patches":
+            raise UsageError(
+                f"--{option} {value} is for 3D patches, not for --input-mode {settings.input_mode}",
+                "leave out one of them",
+            )
     check_size(settings.network, settings.input_mode, read_overrides(settings.plan))
 
 

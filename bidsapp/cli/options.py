@@ -19,6 +19,7 @@ from bidsapp.settings import (
     NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
+    SAMPLINGS,
     SKULL_STRIPPERS,
     SLICE_AXES,
     SYNTH_SPACES,
@@ -182,7 +183,14 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--augmentation",
         choices=AUGMENTATIONS,
-        help="how training patches vary; physics: with bias field, blur, motion and such (what suits the network)",
+        help="how training patches vary; physics: with bias field, blur, motion and such; spatial: with small "
+        "rotations and scalings (what suits the network)",
+    )
+    group.add_argument(
+        "--sampling",
+        choices=SAMPLINGS,
+        help="where training patches are drawn: evenly in the brain, or after the warm-up more often where errors "
+        "are large (what suits the network)",
     )
     group.add_argument(
         "--ema",

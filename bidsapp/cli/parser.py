@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # What shapes a training, and nothing else.
 TRAINING = (
-    *("network", "norm", "loss", "augmentation", "ema", "lr", "epochs", "plan"),
+    *("network", "norm", "loss", "augmentation", "sampling", "ema", "lr", "epochs", "plan"),
     *("input_mode", "slice_axis", "allow_missing_source"),
 )
 POSITIONALS = ("bids_dir", "output_dir", "levels")

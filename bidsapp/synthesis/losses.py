@@ -111,6 +111,12 @@ def masked_gradient(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def patch_errors(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean absolute error of each patch inside its mask, shape (N,); NaN where that is empty."""
+    axes = (1, 2, 3, 4)
+    return ((prediction.float() - target).abs() * mask).sum(axes) / mask.sum(axes)
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "l1": masked_l1,
     "mse": masked_mse,

@@ -126,4 +126,5 @@ def phrase(plan: Plan) -> str:
         "slices": of,
         "slice-patches": f"patches of {edges} voxels of {of}",
     }
-    return f"{what[plan.input_mode]}, {plan.batch} at a time"
+    often = " and, after the warm-up, more often where errors were large" if plan.sampling == "error" else ""
+    return f"{what[plan.input_mode]}, {plan.batch} at a time{often}"

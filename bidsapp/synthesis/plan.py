@@ -23,6 +23,7 @@ _OURS: dict[str, Any] = {
     "learning_rate": 6e-3,
     "weight_decay": 0.01,
     "averaging": 0.0,
+    "sampling": "foreground",
     "augmentation": "intensity",
     "flip_averaging": True,
 }
@@ -42,6 +43,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
         "averaging": 0.0,
+        "sampling": "foreground",
         "augmentation": "none",
         "flip_averaging": False,
     },
@@ -67,6 +69,7 @@ def make_plan(
     averaging: float | None = None,
     learning_rate: float | None = None,
     augmentation: str | None = None,
+    sampling: str | None = None,
     epochs: float | None = None,
     input_mode: str = "patches",
     slice_axis: str | None = None,
@@ -103,6 +106,8 @@ def make_plan(
         Peak of the schedule, where it shall not be the recipe's.
     augmentation : str or None
         How training patches are varied, where it shall not be the recipe's.
+    sampling : str or None
+        Where they are drawn, where it shall not be the recipe's.
     epochs : float or None
         Length of one training in epochs, where they shall end it.
     input_mode, slice_axis, extents
@@ -119,6 +124,7 @@ def make_plan(
         "averaging": averaging,
         "learning_rate": learning_rate,
         "augmentation": augmentation,
+        "sampling": sampling,
     }
     recipe = {**RECIPES[network], **{name: value for name, value in asked.items() if value is not None}}
     edge = patch or edge_of(network, input_mode)

@@ -12,11 +12,12 @@ from torch import nn
 
 from bidsapp.synthesis.augmentation import augment
 from bidsapp.synthesis.averaging import WeightAverage
-from bidsapp.synthesis.losses import LOSSES
+from bidsapp.synthesis.losses import LOSSES, patch_errors
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.optimizer import make_optimizers
 from bidsapp.synthesis.presence import drop_sources
 from bidsapp.synthesis.sampling import Batch, PatchSampler
+from bidsapp.synthesis.spatial import move
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +79,9 @@ class Run:
     def step_at(self, learning_rate: float, momentum: float) -> float:
         """Take an optimizer step and return the loss before it."""
         _set_schedule(self.optimizers, learning_rate, momentum)
-        loss = take_step(self.network, self.optimizers, self.batches.next(), self.plan, self.fabric)
+        batch = self.batches.next(by_error=self.progress >= self.plan.warmup)
+        loss, errors = take_step(self.network, self.optimizers, batch, self.plan, self.fabric)
+        self.batches.sampler.learn(errors)
         if self.average is not None:
             self.average.update(self.network.module.parameters(), len(self.history) + 1)
         return loss
@@ -96,7 +99,7 @@ class Run:
             "network": self.network.module.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": self.average.weights if self.average else [],
-            "patches": self.batches.sampler.random.bit_generator.state,
+            "patches": self.batches.sampler.state(),
             "variation": self.batches.generator.get_state(),
             "history": torch.tensor([dataclasses.astuple(step) for step in self.history], dtype=torch.float64),
             "finished": self.finished,
@@ -109,7 +112,7 @@ class Run:
             optimizer.load_state_dict(kept)
         if self.average is not None:
             self.average.weights = [tensor.to(self.fabric.device) for tensor in state["average"]]
-        self.batches.sampler.random.bit_generator.state = state["patches"]
+        self.batches.sampler.restore(state["patches"])
         self.batches.generator.set_state(state["variation"])
         self.history = [Step(int(number), *rest) for number, *rest in state["history"].tolist()]
         self.finished = state["finished"]
@@ -154,10 +157,12 @@ class _Batches:
         self.sampler = PatchSampler(volumes, plan)
         self.generator = torch.Generator().manual_seed(plan.seed)
 
-    def next(self) -> Batch:
-        batch = self.sampler.draw(self.plan.batch)
+    def next(self, *, by_error: bool = False) -> Batch:
+        batch = self.sampler.draw(self.plan.batch, by_error=by_error)
+        if "spatial" in self.plan.augmentation:
+            batch = move(batch, self.plan.patch, self.generator)
         if self.plan.augmentation != "none":
-            physics = self.plan.augmentation == "physics"
+            physics = "physics" in self.plan.augmentation
             batch = augment(batch, len(self.plan.sources), self.generator, physics=physics)
         if self.plan.sources_may_miss:
             batch = drop_sources(batch, len(self.plan.sources), self.generator)
@@ -177,8 +182,10 @@ def set_up(plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = No
     return placed, wrapped
 
 
-def take_step(network: nn.Module, optimizers: Sequence[Any], batch: Batch, plan: Plan, fabric: Fabric) -> float:
-    """Take an optimizer step on a batch and return its loss."""
+def take_step(
+    network: nn.Module, optimizers: Sequence[Any], batch: Batch, plan: Plan, fabric: Fabric
+) -> tuple[float, list[float]]:
+    """Take an optimizer step on a batch and return its loss, and the mean absolute error of each patch."""
     network.train()
     prediction: Tensor = network(batch.inputs)
     loss = LOSSES[plan.loss](prediction, batch.target, batch.mask)
@@ -187,7 +194,7 @@ def take_step(network: nn.Module, optimizers: Sequence[Any], batch: Batch, plan:
     fabric.clip_gradients(network, optimizers[0], max_norm=MAX_GRADIENT_NORM)
     for optimizer in optimizers:
         optimizer.step()
-    return float(loss.detach())
+    return float(loss.detach()), patch_errors(prediction.detach(), batch.target, batch.mask).tolist()
 
 
 def _set_schedule(optimizers: Sequence[Any], learning_rate: float, momentum: float) -> None:

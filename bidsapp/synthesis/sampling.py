@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from bidsapp.errors import DataError
+from bidsapp.synthesis.difficulty import ErrorMap
 from bidsapp.synthesis.modes import axis_order, margin, predicted
+from bidsapp.synthesis.spatial import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +98,7 @@ class Batch:
     Attributes
     ----------
     inputs : Tensor, shape (N, C, X, Y, Z)
-        What the network reads, of the plan's ``patch``.
+        What the network reads, of the plan's ``patch``; with its surroundings, before it is moved.
     target, mask : Tensor, shape (N, 1, X, Y, Z)
         What it predicts and where that counts; of slabs the middle slice.
     left_right : tuple of int
@@ -119,40 +121,72 @@ class PatchSampler:
     volumes : sequence of TrainingVolume
         At least one.
     plan : Plan
-        Input channels, shape and axes of the patches, and the seed: two samplers with one draw the same patches.
+        Input channels, shape and axes of the patches, what else is drawn, and the seed: two samplers with one draw
+        the same patches.
     """
 
     def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan) -> None:
         self.volumes = volumes
         self.plan = plan
         self.random = np.random.default_rng(plan.seed)
+        self.map = ErrorMap(volumes, plan.patch) if plan.sampling == "error" else None
+        self.places: list[tuple[int, tuple[int, ...]]] = []
 
-    def draw(self, size: int) -> Batch:
-        """Return a batch of `size` patches."""
-        drawn = [self._one() for _ in range(size)]
+    def draw(self, size: int, *, by_error: bool = False) -> Batch:
+        """Return a batch of `size` patches; `by_error`: where errors were large, if the plan says so."""
+        self.places = [self._place(by_error=by_error) for _ in range(size)]
+        drawn = [self._cut(*place) for place in self.places]
         inputs, target, mask = (
             torch.from_numpy(np.stack([patch[part] for patch in drawn]).astype(np.float32)) for part in range(3)
         )
         return Batch(inputs, target, mask, tuple(patch[3] for patch in drawn))
 
-    def _one(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
-        volume = self.volumes[int(self.random.integers(len(self.volumes)))]
+    def learn(self, errors: Sequence[float]) -> None:
+        """Take note of the errors of the patches that were drawn last."""
+        if self.map is not None:
+            for place, error in zip(self.places, errors, strict=True):
+                self.map.learn(*place, error)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next patches depend on as tensors and plain types, for a checkpoint."""
+        return {"random": self.random.bit_generator.state, "errors": self.map.state() if self.map else []}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        self.random.bit_generator.state = state["random"]
+        if self.map is not None:
+            self.map.restore(state["errors"])
+
+    def _place(self, *, by_error: bool) -> tuple[int, tuple[int, ...]]:
+        number = int(self.random.integers(len(self.volumes)))
+        if by_error and self.map is not None:
+            return number, self.map.centre(number, self.random)
+        volume = self.volumes[number]
+        centre = volume.centres[self.random.integers(len(volume.centres))]
+        return number, tuple(int(index) for index in np.unravel_index(centre, volume.mask.shape[1:]))
+
+    def _cut(self, number: int, place: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
+        volume = self.volumes[number]
         order = axis_order(self.plan, volume.axes)
-        place = np.unravel_index(volume.centres[self.random.integers(len(volume.centres))], volume.mask.shape[1:])
         inputs, target, mask = (
             array.transpose(0, *(1 + axis for axis in order))
             for array in (volume.inputs[: self.plan.inputs], volume.target, volume.mask)
         )
         edges = predicted(self.plan)
+        around = surroundings(self.plan)
         starts = [
-            max(min(int(place[axis]) - edge // 2, n - edge), 0)
-            for axis, edge, n in zip(order, edges, mask.shape[1:], strict=True)
+            max(min(place[axis] - edge // 2, n - edge), 0) - more
+            for axis, edge, n, more in zip(order, edges, mask.shape[1:], around, strict=True)
         ]
         thicker = [*starts[:2], starts[2] - margin(self.plan)]
+        read, asked = (
+            [edge + 2 * more for edge, more in zip(shape, around, strict=True)]
+            for shape in (self.plan.patch, edges)
+        )
         return (
-            cut_out(inputs, thicker, self.plan.patch),
-            cut_out(target, starts, edges),
-            cut_out(mask, starts, edges),
+            cut_out(inputs, thicker, read),
+            cut_out(target, starts, asked),
+            cut_out(mask, starts, asked),
             order.index(volume.axes[0]),
         )
 

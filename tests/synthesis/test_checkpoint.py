@@ -42,9 +42,12 @@ def same(a, b):
     return all(torch.equal(tensor, b[name]) for name, tensor in a.items())
 
 
-def test_a_killed_training_ends_as_one_that_was_not(stored, plan, tmp_path):
+@pytest.mark.parametrize(
+    "variation", [{}, {"sampling": "error"}, {"sampling": "error", "augmentation": "spatial+physics"}]
+)
+def test_a_killed_training_ends_as_one_that_was_not(stored, plan, tmp_path, variation):
     volumes = list(stored.values())
-    plan = dataclasses.replace(plan, max_steps=5)
+    plan = dataclasses.replace(plan, max_steps=5, **variation)
     whole = train(volumes, plan, FABRIC)
     with pytest.raises(Killed):
         train(volumes, plan, FABRIC, killed_at(3), checkpoint=Checkpoint(tmp_path / "c.pt", every=0))

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bidsapp.settings import AUGMENTATIONS, INPUT_MODES, LOSSES, PLANAR_NETWORKS, SLICE_AXES, SLICED_MODES
+from bidsapp.settings import (
+    AUGMENTATIONS,
+    INPUT_MODES,
+    LOSSES,
+    PLANAR_NETWORKS,
+    SLICE_AXES,
+    SLICED_MODES,
+    SPATIAL_AUGMENTATIONS,
+)
 from bidsapp.synthesis import modes
 from bidsapp.synthesis.augmentation import augment
 from bidsapp.synthesis.checkpoint import Checkpoint
@@ -210,6 +218,8 @@ def test_every_loss_and_variation_is_finite_and_moves(stored, mode, axis):
         plan = planned(mode, axis, loss=loss, channels=(4, 8), augmentation="physics", batch=2)
         assert 0 < Run([volume], plan, FABRIC).step() < 50
     for augmentation in AUGMENTATIONS:
+        if mode != "patches" and augmentation in SPATIAL_AUGMENTATIONS:
+            continue
         batches = Run([volume], planned(mode, axis, augmentation=augmentation, channels=(4, 8)), FABRIC).batches
         for _ in range(4):
             assert torch.isfinite(batches.next().inputs).all()
