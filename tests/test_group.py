@@ -178,7 +178,7 @@ def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_
     bundle = read_bundle(with_bundle().model)
     text = results._methods(replace(bundle, plan=replace(plan, epochs=2.5)))
     assert "(peak learning rate 0.01) for 2.5 epochs in each of 2 folds" in text
-    assert "4 at a time and, after the warm-up, more often where errors were large, by" in text
+    assert "2 at a time and, after the warm-up, more often where errors were large, by" in text
     (bundle.path / "learning_rate.tsv").touch()
     assert "0.006, found by a range test) for 1 steps" in results._methods(bundle)
 
@@ -230,7 +230,7 @@ def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, w
     requests = (settings, asked, replace(asked, slice_axis=None), replace(settings, input_mode="volumes"))
     assert len({str(planning.request(s)) for s in requests}) == 4
     bundle = read_bundle(with_bundle().model)
-    assert "on patches of 16 × 16 × 16 voxels, 4 at a time, by" in results._methods(bundle)
+    assert "on patches of 16 × 16 × 16 voxels, 2 at a time, by" in results._methods(bundle)
     text = results._methods(replace(bundle, plan=plan))
     assert "on coronal slices with 2 neighbours on either side, 8 at a time, by" in text
 

@@ -31,7 +31,7 @@ _OURS: dict[str, Any] = {
 # mean squared error, learning rate 1e-3, no augmentation, the images alone as input. Those
 # of MONAI get the recipe of ours, at rates that suit their size; patches are whole strides.
 RECIPES: dict[str, dict[str, Any]] = {
-    "unet": {**_OURS, "channels": (16, 32, 64), "patch": 24, "batch": 4},
+    "unet": {**_OURS, "channels": (16, 32, 64), "patch": 40, "batch": 2},
     "unet-base": {**_OURS, "channels": (32, 64, 128, 256), "patch": 64, "batch": 2, "learning_rate": 3e-3},
     "seed-resnet": {
         "channels": (32,),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # Channels of each level and edge of the patch, from small to large; where slices are shown the channels only.
 SIZES: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "unet": (
-        ((16, 32, 64), 24),
-        ((32, 64, 128), 32),
+        ((16, 32, 64), 40),
+        ((32, 64, 128), 48),
         ((32, 64, 128, 256), 64),
     ),
 }

@@ -234,7 +234,7 @@ def test_epochs_count_what_is_drawn(pairs, tmp_path):
         return in_steps(dataclasses.replace(plan, max_steps=None, epochs=4), volumes).max_steps
 
     # Two brains of 20 × 22 × 20 voxels.
-    assert steps("patches") == 5  # 4 × 17,600 / (4 × 16³), rounded up
+    assert steps("patches") == 9  # 4 × 17,600 / (2 × 16³), rounded up
     assert steps("volumes") == 8
     assert steps("slices", "axial") == steps("slabs", "sagittal") == 20  # 4 × 40 / 8
     assert steps("slices", "coronal") == 22
@@ -265,7 +265,7 @@ def test_a_step_of_slabs_is_timed():
 def test_the_methods_say_what_was_shown():
     said = {mode: modes.phrase(planned(mode, axis)) for mode, axis in SHOWN}
     assert said == {
-        "patches": "patches of 16 × 16 × 16 voxels, 4 at a time",
+        "patches": "patches of 16 × 16 × 16 voxels, 2 at a time",
         "volumes": "whole volumes, 1 at a time",
         "slabs": "sagittal slices with 2 neighbours on either side, 8 at a time",
         "slices": "sagittal slices, 8 at a time",

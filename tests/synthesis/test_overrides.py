@@ -102,7 +102,7 @@ def test_networks_can_be_built_as_their_sizes_are_checked():
         ("dynunet", {"channels": (8, 16)}, "2 levels; dynunet has 3 to 8"),
         ("unet", {"channels": ()}, "0 levels"),
         ("segresnet", {"channels": (8, 24)}, "double from level to level"),
-        ("unet", {"channels": (8, 16, 32, 64, 128)}, "24 voxels is too small for 5 levels"),
+        ("unet", {"channels": (8, 16, 32, 64, 128, 256)}, "40 voxels is too small for 6 levels"),
         ("unet-base", {"channels": (8,) * 6, "patch": (48,)}, "48 voxels is too small for 6 levels"),
     ],
 )
