@@ -52,13 +52,13 @@ def test_time_ends_a_training_too(stored, plan):
 
 
 def test_an_epoch_draws_as_many_voxels_as_the_brains_have(stored, plan):
-    # Two brains of 20 × 22 × 20 voxels; a step draws 4 × 16³.
+    # Two brains of 20 × 22 × 20 voxels; a step draws 2 × 16³.
     counted = dataclasses.replace(plan, epochs=4, max_steps=None)
     assert in_steps(counted, stored).max_steps == 9  # 8.594, rounded up
     assert in_steps(counted, stored[:1]).max_steps == 5
     assert in_steps(plan, stored) is plan
     trained = train(stored, dataclasses.replace(counted, epochs=1.5), make_fabric("cpu", "32-true"))
-    assert trained.steps == 2
+    assert trained.steps == 4
     assert trained.history[-1].progress == 1
 
 
