@@ -191,6 +191,7 @@ def take_step(
     loss = LOSSES[plan.loss](prediction, batch.target, batch.mask)
     network.zero_grad(set_to_none=True)
     fabric.backward(loss)
+    # AdamW's: a step of the other has the same length whatever its gradient's is.
     fabric.clip_gradients(network, optimizers[0], max_norm=MAX_GRADIENT_NORM)
     for optimizer in optimizers:
         optimizer.step()
