@@ -199,10 +199,13 @@ def training_figure(history: Mapping[str, Sequence[Mapping[str, float]]], path: 
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
-    """Return the median over a window of a tenth of the values; single steps are noisy."""
+    """Return the median over a window of a tenth of the values; single steps are noisy.
+
+    Beyond the ends they are mirrored: to repeat the last one would make it the median.
+    """
     from scipy.ndimage import median_filter
 
-    return median_filter(values, size=max(len(values) // 10, 1), mode="nearest") if len(values) else values
+    return median_filter(values, size=max(len(values) // 10, 1), mode="reflect") if len(values) else values
 
 
 def _frame(axes: Axes, across: str, up: str) -> None:

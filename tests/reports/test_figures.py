@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from bidsapp.reports.figures import (
+    _running_median,
     brain_mask_figure,
     registration_figure,
     synthesis_figure,
@@ -147,6 +148,13 @@ def test_training_figure_has_a_curve_and_a_name_for_each_fold(tmp_path):
     path = training_figure(history, tmp_path / "t.svg")
     assert [t for t in texts(path) if t.startswith("fold")] == ["fold 0", "fold 1", "fold 2"]
     assert {"optimizer step", "training loss"} <= set(texts(path))
+
+
+def test_a_single_loss_moves_no_curve_wherever_it_stands():
+    for step in (0, 50, 99):
+        losses = np.ones(100)
+        losses[step] = 9.0
+        assert _running_median(losses) == pytest.approx(1.0)
 
 
 def test_training_figure_of_nothing_is_an_empty_frame(tmp_path):
