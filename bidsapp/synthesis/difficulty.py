@@ -4,6 +4,9 @@ A coarse map of every volume holds the running mean of the errors of patches tha
 is drawn by its share of the brain times its error; but a part of the patches is drawn evenly all the time, so that
 every place is seen again, and none is hard for ever because it once was. Volumes are chosen with equal probability
 as ever: a visit whose registration failed is wrong everywhere, and would draw the training to itself.
+
+It is no default. After 2500 steps on four visits of three clinical participants, T1w → FLAIR, the mean error in
+the brain of a fourth was .398 with it and .399 without, by one seed: no difference that one training could tell.
 """
 
 from __future__ import annotations
