@@ -181,13 +181,12 @@ def _trained(
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
-    features, folder, presence = (
-        features_asked(settings, parent),
-        settings.work / "group",
-        settings.allow_missing_source,
-    )
+    features, presence = features_asked(settings, parent), settings.allow_missing_source
     all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
-    with stored_pairs(pairs, features, folder, memory_gb, presence=presence) as (stored, unusable):
+    with stored_pairs(pairs, features, settings.work / "group", memory_gb, presence=presence) as (
+        stored,
+        unusable,
+    ):
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = folds_of(settings, list(stored))

@@ -2,7 +2,8 @@
 
 A training of minutes ends long before it has converged, so what counts is how far a step gets. A gradient of a
 convolution is dominated by few directions; giving all of them the same length lets the others learn as fast. On
-four clinical participants, T1w → FLAIR, the error after 1500 such steps was below that after 3000 of AdamW.
+four clinical participants, T1w → FLAIR, the error on one held out was lower after 1500 such steps than after 3100
+of AdamW, at recipes and patches of that day; after 60 steps AdamW was as good.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The size of a training: the largest network and patch whose steps still number enough in the minutes given.
 
-At few steps a small network on small patches is the more accurate one (`benchmarks/synthesis.py` compares sizes).
+At few steps a small network is the more accurate one (`benchmarks/synthesis.py` compares sizes).
 Depth and patch grow together: on a small patch most of what a deep network's coarse levels see is padding.
 """
 
