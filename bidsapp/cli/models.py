@@ -79,7 +79,7 @@ def _list(given: argparse.Namespace) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        sys.stdout.write(_harmless("  ".join(cells).rstrip()) + "\n")
 
 
 def _row(name: str, path: Path) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _show(given: argparse.Namespace) -> None:
     card = {name: digest for name, digest in listed.items() if name == "README.md"}
     check_files(path, card)
     for name in card:
-        sys.stdout.write((path / name).read_text(encoding="utf-8"))
+        sys.stdout.write(_harmless((path / name).read_text(encoding="utf-8")))
 
 
 def _verify(given: argparse.Namespace) -> None:
@@ -164,6 +164,11 @@ def _export(given: argparse.Namespace) -> None:
     check_export(given.format)
     path = export_bundle(read_bundle(_found(given.bundle)), given.goal.absolute(), given.format)
     sys.stdout.write(f"{path}\n")
+
+
+def _harmless(text: str) -> str:
+    """Return what somebody else wrote without what a terminal would obey."""
+    return "".join(letter for letter in text if letter.isprintable() or letter == "\n")
 
 
 def _found(named: Path) -> Path:

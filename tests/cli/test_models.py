@@ -12,7 +12,7 @@ from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import Scan, Visit
 from bidsapp.synthesis import library
 
-from ..bundles import SPLITS, small_bundle
+from ..bundles import SPLITS, reseal, small_bundle
 from ..derived import write_visit
 from .test_main import HEAVY
 
@@ -45,6 +45,13 @@ def test_show(bundle, capsys):
     (bundle.path / "README.md").write_text("It is certified for diagnosis.")
     assert main(["show", str(bundle.path)]) == 65
     assert "certified" not in capsys.readouterr().out
+
+
+def test_a_card_does_not_command_the_terminal(bundle, capsys):
+    (bundle.path / "README.md").write_text("\x1b[2JHeld\u202e out\n")
+    reseal(bundle.path)
+    assert main(["show", str(bundle.path)]) == 0
+    assert capsys.readouterr().out == "[2JHeld out\n"
 
 
 @pytest.mark.parametrize("words", ["list .", "show b", "--help"])
