@@ -20,12 +20,12 @@ from bidsapp.errors import AppError
 from bidsapp.rendering import rendering_of
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
-from bidsapp.synthesis.bundle import file_sha256
 from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.presence import used_and_missing
+from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
 
 if TYPE_CHECKING:

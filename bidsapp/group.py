@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bidsapp import __version__
 from bidsapp.admission import admit, check_asked, check_contrasts, training_images
 from bidsapp.application import apply_bundle
+from bidsapp.bids import names
 from bidsapp.bids.gather import gather
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError
@@ -89,6 +90,8 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
+    if settings.export:
+        _export(settings, bundle, settings.export)
     return (*statuses, *skipped, *_failed(gathered))
 
 
@@ -214,6 +217,12 @@ def _trained(
                 population=population,
                 start=start,
             )
+
+
+def _export(settings: Settings, bundle: Bundle, form: str) -> None:
+    from bidsapp.synthesis.export import export_bundle
+
+    log.info("exported: %s", export_bundle(bundle, settings.output_dir / names.exported(bundle.name), form))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def goal_of(settings: Settings, pairs: Sequence[Pair], parent: Bundle | None) ->
 
 def request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
-    from bidsapp.synthesis.bundle import file_sha256
+    from bidsapp.synthesis.seal import file_sha256
 
     data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
     shown = ("input_mode", "slice_axis")

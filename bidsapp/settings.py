@@ -29,6 +29,7 @@ REFERENCE_POLICIES = ("first", "best")
 SYNTH_SPACES = ("source", "native")
 # What --match-to takes besides an image.
 MATCH_NORMALIZED = "normalized"
+EXPORTS = ("onnx", "torchscript")
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
 # Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
@@ -126,6 +127,8 @@ class Settings:
         ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
         A bundle to apply; nothing is trained.
+    export : str or None
+        Format in which the mean of the bundle's networks is written for other software, too.
     synth_space : str
         Grid of synthesized images: ``source``, the visit's common one, or ``native``, the acquired reference's.
     match_to : str or None
@@ -196,6 +199,7 @@ class Settings:
     stratify: str | None = None
     axial_range: str | None = None
     model: Path | None = None
+    export: str | None = None
     synth_space: str = "source"
     match_to: str | None = None
     plan: tuple[str, ...] = ()

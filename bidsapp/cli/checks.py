@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsapp.bids.precomputed import datasets
-from bidsapp.cli.bundles import check_model, check_start
+from bidsapp.cli.bundles import check_export, check_model, check_start
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    EXPORTS,
     INPUT_MODES,
     LOSSES,
     MATCH_NORMALIZED,
@@ -61,6 +62,7 @@ CHOICES = {
     "input_mode": INPUT_MODES,
     "slice_axis": SLICE_AXES,
     "synth_space": SYNTH_SPACES,
+    "export": EXPORTS,
 }
 
 
@@ -105,6 +107,7 @@ def check(settings: Settings) -> None:
     _check_spaces(settings)
     _check_learning(settings)
     check_model(settings)
+    check_export(settings.export)
     _check_folders(settings)
 
 

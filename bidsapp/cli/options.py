@@ -11,6 +11,7 @@ from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    EXPORTS,
     INPUT_MODES,
     LOSSES,
     MATCH_NORMALIZED,
@@ -149,7 +150,17 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         metavar="LOW,HIGH",
         help="learn and measure only between these percentages of the brain's height, such as 20,80",
     )
-    group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="BUNDLE",
+        help="apply a trained bundle, train nothing: a folder, or a name that synthprep-models list shows",
+    )
+    group.add_argument(
+        "--export",
+        choices=EXPORTS,
+        help="write the mean of the bundle's networks for other software, too",
+    )
     group.add_argument(
         "--synth-space",
         choices=SYNTH_SPACES,

@@ -15,13 +15,15 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.scales import scale_from_json
-from bidsapp.synthesis.bundle import file_sha256, read_bundle, write_bundle
+from bidsapp.synthesis.bundle import read_bundle, write_bundle
+from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.finetuning import earlier_splits
 from bidsapp.synthesis.metrics import Agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
+from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.splits import Split
 from bidsapp.synthesis.uncertainty import Calibration
 
@@ -45,7 +47,6 @@ log = logging.getLogger(__name__)
 
 # Of the memory granted, for the arrays that are learned from; the rest is for networks, gradients and predictions.
 MEMORY_SHARE = 0.25
-METRICS_FILE = "metrics.tsv"
 HISTORY_FILE = "history.tsv"
 
 
