@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from bidsapp.bids import names
+from bidsapp.bids.scans import write_verdict
 from bidsapp.bids.sidecars import synth as synth_sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.console import progress_bar
@@ -21,17 +22,21 @@ from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
 from bidsapp.synthesis.bundle import file_sha256
 from bidsapp.synthesis.evaluation import measure
+from bidsapp.synthesis.familiarity import unfamiliarity
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.presence import used_and_missing
+from bidsapp.synthesis.signature import sign
+from bidsapp.synthesis.trust import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
+    from torch import nn
 
     from bidsapp.bids.gather import GatheredVisit
     from bidsapp.records import Pair
@@ -60,6 +65,9 @@ class Prediction:
         It was there already, made of the same files by the same bundle.
     agreement : dict or None
         Against the acquired target, where there is one.
+    verdict : dict or None
+        ``Label``, ``Reasons``, ``Scores``, ``FalseAlarmRate`` and ``CalibratedOn``, as in the sidecar; ``None``
+        where the bundle has nothing to judge by.
     """
 
     visit: GatheredVisit
@@ -68,6 +76,7 @@ class Prediction:
     fold: int | None
     reused: bool
     agreement: dict[str, float | None] | None
+    verdict: dict[str, Any] | None = None
 
 
 def apply_bundle(
@@ -141,11 +150,46 @@ def _predict(
             sidecar["Agreement"] = result.to_json()
             if visit.pair.axial_range is not None:
                 sidecar["AxialRange"] = list(visit.pair.axial_range)
+        sidecar |= _verdict(networks, volume, bundle, image, fabric)
         _draw(volume, image, settings.output_dir / figure)
         write_image(
             rendering.image(volume, image), settings.output_dir / path, sidecar
         )  # last: it tells that all is there
-    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"))
+    verdict = sidecar.get("Verdict")
+    if verdict:
+        _list_verdict(settings.output_dir, visit, path, bundle.plan.target, verdict)
+    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"), verdict)
+
+
+def _verdict(
+    networks: Sequence[nn.Module], volume: Volume, bundle: Bundle, image: NDArray[np.float32], fabric: Fabric
+) -> dict[str, Any]:
+    """Return what the sidecar says of whether to trust an image; nothing of a bundle without a reference."""
+    if bundle.trust is None:
+        return {}
+    distance = unfamiliarity(networks, volume, bundle.plan, fabric)
+    verdict = judge(sign(volume, bundle.plan, image, unfamiliarity=distance), bundle.trust)
+    return {
+        "Verdict": {
+            "Label": verdict.label,
+            "Reasons": list(verdict.reasons),
+            "Scores": {name: round(score, 3) for name, score in verdict.scores.items()},
+            "FalseAlarmRate": bundle.trust.false_alarms,
+            "CalibratedOn": {"Participants": bundle.trust.participants, "Visits": bundle.trust.visits},
+        }
+    }
+
+
+def _list_verdict(out: Path, visit: GatheredVisit, path: str, target: str, verdict: Mapping[str, Any]) -> None:
+    """Add an image with its verdict to the table of its visit."""
+    folder = names.scans_table(visit.visit).rpartition("/")[0]
+    row = {
+        "filename": path.removeprefix(f"{folder}/"),
+        "contrast": target,
+        "verdict": verdict["Label"],
+        "reasons": "; ".join(verdict["Reasons"]),
+    }
+    write_verdict(out, visit.visit, row)
 
 
 def _input_hashes(visit: GatheredVisit) -> dict[str, str]:

@@ -6,6 +6,7 @@
         bundle.json               format, plan, what images it reads, target scale, SHA-256 of every file below,
                                   version, training key
         fold-0.safetensors …      weights
+        trust.json                what held-out visits are like, by which predictions are judged
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         earlier.tsv               the same of those whom only the bundle has seen that the training started from
@@ -38,6 +39,7 @@ from bidsapp.synthesis.manifest import (
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
+from bidsapp.synthesis.trust import TrustReference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 SPLITS_FILE = "splits.tsv"
 EARLIER_FILE = "earlier.tsv"
+TRUST_FILE = "trust.json"
 POPULATION_FILE = "population.safetensors"
 
 
@@ -81,6 +84,8 @@ class Bundle:
         The bundle that its training started from, if it did not start anew.
     earlier : tuple of Split
         Whom only the networks of that bundle, or of its own origin, have seen.
+    trust : TrustReference or None
+        What its predictions are judged by, if they are.
     """
 
     path: Path
@@ -94,6 +99,7 @@ class Bundle:
     population: Population | None = None
     origin: Origin | None = None
     earlier: tuple[Split, ...] = ()
+    trust: TrustReference | None = None
 
     @property
     def name(self) -> str:
@@ -155,6 +161,7 @@ def write_bundle(
     population: Population | None = None,
     origin: Origin | None = None,
     earlier: Sequence[Split] = (),
+    trust: TrustReference | None = None,
 ) -> Bundle:
     """Write a bundle whole: into a folder beside its goal, then renamed.
 
@@ -176,7 +183,7 @@ def write_bundle(
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
-    population, origin, earlier
+    population, origin, earlier, trust
         See `Bundle`.
 
     Returns
@@ -197,6 +204,8 @@ def write_bundle(
         write_splits(temporary / EARLIER_FILE, earlier)
     if population is not None:
         _write_population(temporary / POPULATION_FILE, population)
+    if trust is not None:
+        (temporary / TRUST_FILE).write_text(json.dumps(trust.to_json()) + "\n", encoding="utf-8")
     files = {file.name: file_sha256(file) for file in sorted(temporary.iterdir())}
     for name, text in extra.items():
         (temporary / name).write_text(text, encoding="utf-8")
@@ -250,7 +259,15 @@ def read_bundle(path: Path) -> Bundle:
         _read_population(path),
         origin_of(content, path),
         read_splits(path / EARLIER_FILE) if EARLIER_FILE in files else (),
+        _read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
     )
+
+
+def _read_trust(path: Path) -> TrustReference:
+    try:
+        return TrustReference.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not what predictions are judged by: {error}", HINT) from error
 
 
 def _write_population(path: Path, population: Population) -> None:

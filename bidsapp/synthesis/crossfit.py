@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from bidsapp.synthesis.baselines import fit_floor, fit_forest, predict_floor, predict_forest
 from bidsapp.synthesis.checkpoint import checkpoint_of
 from bidsapp.synthesis.evaluation import measure
+from bidsapp.synthesis.familiarity import unfamiliarity
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.signature import sign
 from bidsapp.synthesis.training import Trained, train
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.pairs import Volume
     from bidsapp.synthesis.run import Step
     from bidsapp.synthesis.sampling import TrainingVolume
+    from bidsapp.synthesis.signature import Signature
 
 FLOOR = "floor"
 FOREST = "forest"
@@ -62,10 +65,21 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """The trained network of every fold, and what the baselines reached on the same folds."""
+    """The trained network of every fold, and what was found on whom it held out.
+
+    Attributes
+    ----------
+    trained : tuple of Trained
+        One for each fold.
+    baselines : tuple of Measurement
+        What the baselines reached.
+    signatures : tuple of (str, Signature)
+        Participant and signature of each visit, predicted by the network that held it out.
+    """
 
     trained: tuple[Trained, ...]
     baselines: tuple[Measurement, ...]
+    signatures: tuple[tuple[str, Signature], ...] = ()
 
 
 def cross_fit(
@@ -112,6 +126,7 @@ def cross_fit(
 
     trained: list[Trained] = []
     measured: list[Measurement] = []
+    signatures: list[tuple[str, Signature]] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
         held_out = [
@@ -120,6 +135,11 @@ def cross_fit(
             if pair.participant in fold.held_out
         ]
         trained.append(fit(training, fold, plan, start.weights(fold.number) if start else None))
+        network = [trained[-1].network]
+        for volume in held_out:
+            image, distance = predict(network, volume, plan, fabric), unfamiliarity(network, volume, plan, fabric)
+            signature = sign(volume, plan, image, unfamiliarity=distance)
+            signatures.append((volume.pair.participant, signature))
         for name, regression in _regressions(training, plan):
             measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:
@@ -127,7 +147,7 @@ def cross_fit(
             for volume in held_out:
                 image = predict([rival.network], volume, baseline, fabric)
                 measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
-    return CrossFit(tuple(trained), tuple(measured))
+    return CrossFit(tuple(trained), tuple(measured), tuple(signatures))
 
 
 def _regressions(

@@ -23,6 +23,7 @@ from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.splits import Split
+from bidsapp.synthesis.trust import fit_trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -203,6 +204,7 @@ def train_bundle(
         population=population,
         origin=start.origin if start else None,
         earlier=earlier_splits(start, splits) if start else (),
+        trust=fit_trust(fit.signatures),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle
