@@ -14,6 +14,7 @@ import numpy as np
 from bidsapp.bids import names
 from bidsapp.bids.scans import write_verdict
 from bidsapp.bids.sidecars import synth as synth_sidecar
+from bidsapp.bids.sidecars import uncertainty as uncertainty_sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.console import progress_bar
 from bidsapp.errors import AppError
@@ -29,6 +30,7 @@ from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.presence import used_and_missing
 from bidsapp.synthesis.signature import sign
 from bidsapp.synthesis.trust import judge
+from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,10 +41,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bidsapp.bids.gather import GatheredVisit
-    from bidsapp.records import Pair
+    from bidsapp.records import Pair, Plan
     from bidsapp.rendering import Rendering
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.inference import Predicted
     from bidsapp.synthesis.pairs import Volume
 
 log = logging.getLogger(__name__)
@@ -65,6 +68,8 @@ class Prediction:
         It was there already, made of the same files by the same bundle.
     agreement : dict or None
         Against the acquired target, where there is one.
+    interval : dict or None
+        How the interval around the image fared there.
     verdict : dict or None
         ``Label``, ``Reasons``, ``Scores``, ``FalseAlarmRate`` and ``CalibratedOn``, as in the sidecar; ``None``
         where the bundle has nothing to judge by.
@@ -76,6 +81,7 @@ class Prediction:
     fold: int | None
     reused: bool
     agreement: dict[str, float | None] | None
+    interval: dict[str, float | None] | None = None
     verdict: dict[str, Any] | None = None
 
 
@@ -134,7 +140,8 @@ def _predict(
     figure = names.figure(visit.visit, "synth", bundle.plan.target)
     rendering = rendering_of(settings, visit, bundle)
     said = {**_sidecar(settings, visit, bundle, fold, rendering), "InputsSHA256": _input_hashes(visit)}
-    sidecar = _existing(settings.output_dir, path, figure)
+    doubt = names.uncertainty(visit.visit, scans, bundle.plan.target)
+    sidecar = _existing(settings.output_dir, path, figure, doubt)
     reused = (
         all(sidecar.get(name) == said[name] for name in ("InputsSHA256", "SpatialReference", "IntensityScale"))
         and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
@@ -143,32 +150,31 @@ def _predict(
     if not reused:
         volume = load_volume(visit.pair, bundle.plan.features, presence=bundle.plan.sources_may_miss)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
-        image = predict(networks, volume, bundle.plan, fabric)
-        sidecar = said
-        result = measure(volume, image, bundle.plan)
-        if result is not None:
-            sidecar["Agreement"] = result.to_json()
-            if visit.pair.axial_range is not None:
-                sidecar["AxialRange"] = list(visit.pair.axial_range)
-        sidecar |= _verdict(networks, volume, bundle, image, fabric)
-        _draw(volume, image, settings.output_dir / figure)
-        write_image(
-            rendering.image(volume, image), settings.output_dir / path, sidecar
-        )  # last: it tells that all is there
+        predicted = predict(networks, volume, bundle.plan, fabric)
+        calibration = bundle.calibration.others(fold)
+        half = predicted.scale * np.float32(calibration.factor())
+        sidecar = {**said, **_measured(volume, predicted.image, half, bundle.plan)}
+        sidecar |= _verdict(networks, volume, bundle, predicted, fabric)
+        _draw(volume, predicted.image, half, settings.output_dir / figure)
+        about = uncertainty_sidecar(sidecar, path, LEVEL, calibration.summary())
+        write_image(rendering.spread(volume, predicted.image, half), settings.output_dir / doubt, about)
+        # Last: it tells that all is there.
+        write_image(rendering.image(volume, predicted.image), settings.output_dir / path, sidecar)
     verdict = sidecar.get("Verdict")
     if verdict:
         _list_verdict(settings.output_dir, visit, path, bundle.plan.target, verdict)
-    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"), verdict)
+    agreement, interval = (sidecar.get(name) for name in ("Agreement", "Interval"))
+    return Prediction(visit, path, figure, fold, reused, agreement, interval, verdict)
 
 
 def _verdict(
-    networks: Sequence[nn.Module], volume: Volume, bundle: Bundle, image: NDArray[np.float32], fabric: Fabric
+    networks: Sequence[nn.Module], volume: Volume, bundle: Bundle, predicted: Predicted, fabric: Fabric
 ) -> dict[str, Any]:
     """Return what the sidecar says of whether to trust an image; nothing of a bundle without a reference."""
     if bundle.trust is None:
         return {}
     distance = unfamiliarity(networks, volume, bundle.plan, fabric)
-    verdict = judge(sign(volume, bundle.plan, image, unfamiliarity=distance), bundle.trust)
+    verdict = judge(sign(volume, bundle.plan, predicted, unfamiliarity=distance), bundle.trust)
     return {
         "Verdict": {
             "Label": verdict.label,
@@ -192,6 +198,18 @@ def _list_verdict(out: Path, visit: GatheredVisit, path: str, target: str, verdi
     write_verdict(out, visit.visit, row)
 
 
+def _measured(
+    volume: Volume, image: NDArray[np.float32], half: NDArray[np.float32], plan: Plan
+) -> dict[str, dict[str, float | None] | list[float]]:
+    """Return what the sidecar says of the agreement with the acquired target; nothing where there is none."""
+    agreement, interval = measure(volume, image, plan), measure_interval(volume, image, half)
+    if agreement is None or interval is None:
+        return {}
+    axial = volume.pair.axial_range
+    within = {"AxialRange": list(axial)} if axial is not None else {}
+    return {"Agreement": agreement.to_json(), "Interval": interval.to_json(), **within}
+
+
 def _input_hashes(visit: GatheredVisit) -> dict[str, str]:
     pair = visit.pair
     files = [*pair.present, pair.mask, *(path for path in (pair.target, pair.target_mask) if path is not None)]
@@ -205,10 +223,10 @@ def _measured_alike(sidecar: dict[str, Any], pair: Pair) -> bool:
     return measured is None or (set(measured) == set(MEASURED) and sidecar.get("AxialRange") == axial)
 
 
-def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:
-    """Return the sidecar of an image that is there with its sidecar and figure, else an empty one."""
+def _existing(output_dir: Path, path: str, *others: str) -> dict[str, Any]:
+    """Return the sidecar of an image that is there with its sidecar and other files, else an empty one."""
     sidecar = output_dir / names.sidecar(path)
-    if not all(file.is_file() for file in (output_dir / path, output_dir / figure, sidecar)):
+    if not all(file.is_file() for file in (sidecar, *(output_dir / name for name in (path, *others)))):
         return {}
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
@@ -245,16 +263,16 @@ def _sidecar(
     )
 
 
-def _draw(volume: Volume, image: NDArray[np.float32], path: Path) -> None:
+def _draw(volume: Volume, image: NDArray[np.float32], half: NDArray[np.float32], path: Path) -> None:
     sources = [nib.load(source) for source in volume.pair.present]
     target, target_mask = (
         None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
     )
     inside = np.zeros(volume.shape, np.uint8)
     inside[volume.box] = volume.mask
-    synthesized = nib.Nifti1Image(volume.full(image, fill=0.0), volume.affine)
+    synthesized, doubt = (nib.Nifti1Image(volume.full(v, fill=0.0), volume.affine) for v in (image, half))
     mask = nib.Nifti1Image(inside, volume.affine)
-    synthesis_figure(sources, synthesized, target, mask, path, target_mask=target_mask)
+    synthesis_figure(sources, synthesized, doubt, target, mask, path, target_mask=target_mask)
 
 
 def _relative(path: Path, output_dir: Path) -> str:

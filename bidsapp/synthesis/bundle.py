@@ -6,11 +6,12 @@
         bundle.json               format, plan, what images it reads, target scale, SHA-256 of every file below,
                                   version, training key
         fold-0.safetensors …      weights
+        calibration.json          how errors on people held out relate to the scales that were predicted for them
         trust.json                what held-out visits are like, by which predictions are judged
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         earlier.tsv               the same of those whom only the bundle has seen that the training started from
-        metrics.tsv, history.tsv  what the baselines reached, and the course of the trainings
+        metrics.tsv, history.tsv  what it and the baselines reached, and the course of the trainings
         learning_rate.tsv         the range test that chose the learning rate, where there was one
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,8 @@ from bidsapp.synthesis.manifest import (
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
-from bidsapp.synthesis.trust import TrustReference
+from bidsapp.synthesis.trust import TRUST_FILE, read_trust, write_trust
+from bidsapp.synthesis.uncertainty import read_calibration, write_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan
     from bidsapp.scales import Scale
+    from bidsapp.synthesis.trust import TrustReference
+    from bidsapp.synthesis.uncertainty import Calibration
 
 SPLITS_FILE = "splits.tsv"
 EARLIER_FILE = "earlier.tsv"
-TRUST_FILE = "trust.json"
+CALIBRATION_FILE = "calibration.json"
 POPULATION_FILE = "population.safetensors"
 
 
@@ -72,6 +76,8 @@ class Bundle:
         Median scale of the training targets; gives a predicted image the intensities of its cohort.
     splits : tuple of Split
         Who was in the training set.
+    calibration : Calibration
+        What the intervals around its predictions are made from.
     sha256 : str
         Of plan, images, scale, weights and splits: the identity that sidecars cite.
     training_key : str
@@ -93,13 +99,14 @@ class Bundle:
     images: Images
     target_scale: Scale
     splits: tuple[Split, ...]
+    calibration: Calibration
     sha256: str
     training_key: str
     version: str
     population: Population | None = None
     origin: Origin | None = None
     earlier: tuple[Split, ...] = ()
-    trust: TrustReference | None = None
+    trust: TrustReference | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -154,6 +161,7 @@ def write_bundle(
     networks: Sequence[nn.Module],
     target_scale: Scale,
     splits: Sequence[Split],
+    calibration: Calibration,
     *,
     training_key: str,
     version: str,
@@ -179,12 +187,12 @@ def write_bundle(
         Scale of the training targets.
     splits : sequence of Split
         Visits of the training participants.
-    training_key, version : str
+    calibration : Calibration
+        See `Bundle`.
+    training_key, version, population, origin, earlier, trust
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
-    population, origin, earlier, trust
-        See `Bundle`.
 
     Returns
     -------
@@ -200,12 +208,13 @@ def write_bundle(
         state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
         save_file(state, temporary / weights_file(fold))
     write_splits(temporary / SPLITS_FILE, splits)
+    write_calibration(temporary / CALIBRATION_FILE, calibration)
     if earlier:
         write_splits(temporary / EARLIER_FILE, earlier)
     if population is not None:
         _write_population(temporary / POPULATION_FILE, population)
     if trust is not None:
-        (temporary / TRUST_FILE).write_text(json.dumps(trust.to_json()) + "\n", encoding="utf-8")
+        write_trust(temporary / TRUST_FILE, trust)
     files = {file.name: file_sha256(file) for file in sorted(temporary.iterdir())}
     for name, text in extra.items():
         (temporary / name).write_text(text, encoding="utf-8")
@@ -253,21 +262,15 @@ def read_bundle(path: Path) -> Bundle:
         images,
         target_scale,
         read_splits(path / SPLITS_FILE),
+        read_calibration(path / CALIBRATION_FILE),
         sha256,
         key,
         version,
         _read_population(path),
         origin_of(content, path),
         read_splits(path / EARLIER_FILE) if EARLIER_FILE in files else (),
-        _read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
+        read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
     )
-
-
-def _read_trust(path: Path) -> TrustReference:
-    try:
-        return TrustReference.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not what predictions are judged by: {error}", HINT) from error
 
 
 def _write_population(path: Path, population: Population) -> None:

@@ -1,4 +1,4 @@
-"""Cross-fitting: one training for each fold, and the baselines measured on whom each fold held out."""
+"""Cross-fitting: one training for each fold, measured beside the baselines on whom the fold held out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.signature import sign
 from bidsapp.synthesis.training import Trained, train
+from bidsapp.synthesis.uncertainty import Residuals, residuals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,21 +66,24 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """The trained network of every fold, and what was found on whom it held out.
+    """The trained network of every fold, and what it and the baselines reached on whom the fold held out.
 
     Attributes
     ----------
     trained : tuple of Trained
         One for each fold.
-    baselines : tuple of Measurement
-        What the baselines reached.
+    measured : tuple of Measurement
+        Of the networks and the baselines.
+    residuals : tuple of Residuals
+        Of each visit, predicted by the network that held it out.
     signatures : tuple of (str, Signature)
-        Participant and signature of each visit, predicted by the network that held it out.
+        Participant and signature of each of these.
     """
 
     trained: tuple[Trained, ...]
-    baselines: tuple[Measurement, ...]
-    signatures: tuple[tuple[str, Signature], ...] = ()
+    measured: tuple[Measurement, ...]
+    residuals: tuple[Residuals, ...]
+    signatures: tuple[tuple[str, Signature], ...]
 
 
 def cross_fit(
@@ -92,7 +96,7 @@ def cross_fit(
     checkpoints: Path,
     start: Start | None = None,
 ) -> CrossFit:
-    """Train every fold, and measure the baselines on the participants it held out.
+    """Train every fold, and measure it and the baselines on the participants it held out.
 
     Parameters
     ----------
@@ -126,6 +130,7 @@ def cross_fit(
 
     trained: list[Trained] = []
     measured: list[Measurement] = []
+    left: list[Residuals] = []
     signatures: list[tuple[str, Signature]] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
@@ -134,20 +139,22 @@ def cross_fit(
             for pair in pairs
             if pair.participant in fold.held_out
         ]
-        trained.append(fit(training, fold, plan, start.weights(fold.number) if start else None))
-        network = [trained[-1].network]
+        ours = fit(training, fold, plan, start.weights(fold.number) if start else None)
+        trained.append(ours)
         for volume in held_out:
-            image, distance = predict(network, volume, plan, fabric), unfamiliarity(network, volume, plan, fabric)
-            signature = sign(volume, plan, image, unfamiliarity=distance)
-            signatures.append((volume.pair.participant, signature))
+            predicted = predict([ours.network], volume, plan, fabric)
+            measured.append(_measurement(volume, predicted.image, plan, fold, plan.network, ours.steps))
+            left.append(residuals(volume, predicted, fold.number))
+            distance = unfamiliarity([ours.network], volume, plan, fabric)
+            signatures.append((volume.pair.participant, sign(volume, plan, predicted, unfamiliarity=distance)))
         for name, regression in _regressions(training, plan):
             measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:
             rival = fit(training, fold, baseline)
             for volume in held_out:
-                image = predict([rival.network], volume, baseline, fabric)
+                image = predict([rival.network], volume, baseline, fabric).image
                 measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
-    return CrossFit(tuple(trained), tuple(measured), tuple(signatures))
+    return CrossFit(tuple(trained), tuple(measured), tuple(left), tuple(signatures))
 
 
 def _regressions(

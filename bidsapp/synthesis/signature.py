@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bidsapp.records import Plan
+    from bidsapp.synthesis.inference import Predicted
     from bidsapp.synthesis.pairs import Volume
 
 AXES = ("left-right", "back-front", "down-up")
@@ -62,9 +63,8 @@ class Signature:
 def sign(
     volume: Volume,
     plan: Plan,
-    image: NDArray[np.float32],
+    predicted: Predicted,
     *,
-    scale: NDArray[np.float32] | None = None,
     unfamiliarity: float | None = None,
 ) -> Signature:
     """Take the signature of a visit and its prediction.
@@ -75,10 +75,8 @@ def sign(
         The visit; a source that it lacks is left out.
     plan : Plan
         Names its sources.
-    image : ndarray, shape (X, Y, Z)
-        Its prediction, cropped like the volume, in normalized units.
-    scale : ndarray, shape (X, Y, Z), or None
-        Predicted uncertainty, in the same units.
+    predicted : Predicted
+        What was predicted of it.
     unfamiliarity : float or None
         From `bidsapp.synthesis.familiarity.unfamiliarity`.
 
@@ -86,7 +84,7 @@ def sign(
     -------
     Signature
     """
-    mask, affine = volume.mask, volume.affine
+    mask, affine, image = volume.mask, volume.affine, predicted.image
     bins = _Bins(mask, affine)
     sources = {
         contrast: volume.inputs[place] - np.float32(AIR)
@@ -104,8 +102,7 @@ def sign(
     if volume.target is not None and volume.loss_mask is not None and volume.loss_mask.any():
         numbers["edges:target"] = _edges(volume.target, volume.loss_mask, affine)
         images[TARGET] = volume.target
-    if scale is not None:
-        numbers["uncertainty"] = _log(float(scale[mask].mean()))
+    numbers["uncertainty"] = _log(float(predicted.scale[mask].mean()))
     if unfamiliarity is not None:
         numbers["unfamiliarity"] = _log(unfamiliarity)
     return Signature(

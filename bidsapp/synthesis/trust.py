@@ -6,6 +6,7 @@ if no score is above 1, rejected if one is above 2, and else a matter for cautio
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bidsapp.errors import DataError
 from bidsapp.synthesis.checks import CHECKS, check_of, reason
 from bidsapp.synthesis.signature import BINS, MASK, OUTPUT, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from bidsapp.synthesis.signature import Signature
 
 TRUST, CAUTION, REJECT = "trust", "caution", "reject"
+TRUST_FILE = "trust.json"
 LABELS = (TRUST, CAUTION, REJECT)
 # A score of more than this is a reason to reject.
 REJECTED = 2.0
@@ -109,6 +113,19 @@ class Verdict:
     label: str
     reasons: tuple[str, ...]
     scores: Mapping[str, float]
+
+
+def write_trust(path: Path, reference: TrustReference) -> None:
+    """Write a reference as JSON."""
+    path.write_text(json.dumps(reference.to_json()) + "\n", encoding="utf-8")
+
+
+def read_trust(path: Path) -> TrustReference:
+    """Read what `write_trust` wrote; `DataError` where it is something else."""
+    try:
+        return TrustReference.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: nothing to judge by ({error})", "copy the bundle again") from error
 
 
 def fit_trust(

@@ -10,7 +10,7 @@ from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 from bidsapp.synthesis.training import make_fabric
 
-from .heads import PLAN, head
+from .brains import PLAN, head
 
 FABRIC = make_fabric("cpu", "32-true")
 

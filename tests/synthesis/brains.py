@@ -1,4 +1,4 @@
-"""Heads of spheres and slabs, small and different from one another, to take signatures of."""
+"""Brains of a few voxels, different from one another, with what is predicted of them: to take signatures of."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from bidsapp.records import Pair
+from bidsapp.synthesis.inference import Predicted
 from bidsapp.synthesis.pairs import AIR, Volume
 from bidsapp.synthesis.plan import make_plan
 
@@ -37,3 +38,9 @@ def of(source, mask, affine=AFFINE):
     full = tuple(n + 8 for n in mask.shape)
     box = tuple(slice(4, 4 + n) for n in mask.shape)
     return Volume(pair, inputs, mask, None, None, affine, full, 1, box)
+
+
+def predicted(image, scale=0.2):
+    """Return a prediction with one scale everywhere."""
+    image = np.ascontiguousarray(image, np.float32)
+    return Predicted(image, np.full(image.shape, scale, np.float32))
