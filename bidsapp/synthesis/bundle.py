@@ -8,6 +8,7 @@
         README.md                 its card, for people
         fold-0.safetensors …      weights
         calibration.json          how errors on people held out relate to the scales that were predicted for them
+        trust.json                what held-out visits are like, by which predictions are judged
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         earlier.tsv               the same of those whom only the bundle has seen that the training started from
@@ -18,7 +19,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError
@@ -41,6 +42,7 @@ from bidsapp.synthesis.pseudonyms import identity
 from bidsapp.synthesis.sanity import check_plan
 from bidsapp.synthesis.seal import check_files, check_folder, files_of, hashes
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
+from bidsapp.synthesis.trust import TRUST_FILE, read_trust, write_trust
 from bidsapp.synthesis.uncertainty import read_calibration, write_calibration
 from bidsapp.synthesis.weights import check_layout, expected, network_of, read_weights, weights_file
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan
     from bidsapp.scales import Population, Scale
+    from bidsapp.synthesis.trust import TrustReference
     from bidsapp.synthesis.uncertainty import Calibration
 
 SPLITS_FILE = "splits.tsv"
@@ -90,6 +93,8 @@ class Bundle:
         The bundle that its training started from, if it did not start anew.
     earlier : tuple of Split
         Whom only the networks of that bundle, or of its own origin, have seen.
+    trust : TrustReference or None
+        What its predictions are judged by, if they are.
     """
 
     path: Path
@@ -104,6 +109,7 @@ class Bundle:
     population: Population | None = None
     origin: Origin | None = None
     earlier: tuple[Split, ...] = ()
+    trust: TrustReference | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -158,6 +164,7 @@ def write_bundle(
     population: Population | None = None,
     origin: Origin | None = None,
     earlier: Sequence[Split] = (),
+    trust: TrustReference | None = None,
 ) -> Bundle:
     """Write a bundle whole: into a folder beside its goal, then renamed.
 
@@ -177,12 +184,10 @@ def write_bundle(
         Visits of the training participants.
     calibration : Calibration
         See `Bundle`.
-    training_key, version : str
+    training_key, version, population, origin, earlier, trust
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
-    population, origin, earlier
-        See `Bundle`.
 
     Returns
     -------
@@ -203,6 +208,8 @@ def write_bundle(
         write_splits(temporary / EARLIER_FILE, earlier)
     if population is not None:
         write_population(temporary / POPULATION_FILE, population)
+    if trust is not None:
+        write_trust(temporary / TRUST_FILE, trust)
     content: dict[str, Any] = {
         "Format": FORMAT,
         "Plan": plan_to_json(plan),
@@ -295,4 +302,5 @@ def _bundle_of(path: Path, content: Mapping[str, Any]) -> Bundle:
         read_population(path / POPULATION_FILE) if POPULATION_FILE in files else None,
         origin_of(content, path),
         earlier,
+        read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
     )

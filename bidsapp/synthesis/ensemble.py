@@ -25,6 +25,7 @@ from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.splits import Split
+from bidsapp.synthesis.trust import fit_trust
 from bidsapp.synthesis.uncertainty import Calibration
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def train_bundle(
         population=population,
         origin=start.origin if start else None,
         earlier=earlier_splits(start, splits) if start else (),
+        trust=fit_trust(fit.signatures),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle

@@ -64,8 +64,8 @@ class Ensemble(nn.Module):
         self.margin = margin(plan)
         self.strides = edges(int(networks[0].stride), plan.slices is not None)  # type: ignore[arg-type]
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Map ``(1, C, X, Y, Z)`` to image and, of networks that have one, logarithm of the scale.
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``(1, C, X, Y, Z)`` to image and logarithm of the scale.
 
         Of a mixture of networks the variance is the mean of their variances and that of their images.
         """
@@ -80,8 +80,6 @@ class Ensemble(nn.Module):
             outputs.append((out + network(inputs.flip(2)).flip(2)) / 2 if self.mirrored else out)
         both = torch.cat(outputs)[..., :x, :y, :z]
         image = both[:, :1].mean(0, keepdim=True)
-        if both.shape[1] == 1:
-            return (image,)
         variance = (2 * both[:, 1:]).exp().mean(0, keepdim=True) + (both[:, :1] - image).square().mean(0, True) / 2
         return image, variance.log() / 2
 
@@ -138,7 +136,7 @@ def _write_onnx(ensemble: Ensemble, example: Tensor, path: Path) -> None:
         (example,),
         path,
         input_names=["inputs"],
-        output_names=list(OUTPUTS)[: len(ensemble(example))],
+        output_names=list(OUTPUTS),
         dynamic_shapes=(any_size,),
         external_data=False,
         verbose=False,
@@ -149,7 +147,6 @@ def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
     """Say what goes in and comes out, for who has the file and not this software."""
     plan = bundle.plan
     network = ensemble.networks[0]
-    outputs = list(OUTPUTS)[: len(ensemble(_example(plan)))]
     presence = [f"1 in the brain where there is a {name}, else 0" for name in plan.sources]
     channels = [
         *(f"{name}: normalized, plus {AIR:g}" for name in plan.sources),
@@ -170,7 +167,7 @@ def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
             "Axes": f"the first one runs along left-right{across}",
             "Images": bundle.images.to_json(),
         },
-        "Outputs": {name: OUTPUTS[name] for name in outputs},
+        "Outputs": OUTPUTS,
         "TargetScale": bundle.target_scale.to_json(),
         "Windows": {
             "Stride": network.stride,

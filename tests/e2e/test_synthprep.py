@@ -87,6 +87,20 @@ def test_sidecar_of_the_synthesized_image(run):
     assert f"sub-01_ses-1\tsub-01\t{other['Fold']}\ttrue" in splits
 
 
+def test_verdict_on_the_synthesized_image(run):
+    out, result = run
+    verdict = json.loads((out / f"{SYNTH}.json").read_text())["Verdict"]
+    assert verdict["Label"] in {"trust", "caution", "reject"}
+    assert (verdict["FalseAlarmRate"], verdict["CalibratedOn"]) == (0.02, {"Participants": 2, "Visits": 2})
+    assert {"likeness:T1w", "orientation:T1w", "unfamiliarity", "uncertainty"} <= set(verdict["Scores"])
+    table = (out / "sub-03/ses-2/sub-03_ses-2_scans.tsv").read_text().splitlines()
+    header, row = table[0].split("\t"), table[-1].split("\t")
+    assert row[header.index("filename")] == f"anat/{SYNTH.rpartition('/')[2]}.nii.gz"
+    assert row[header.index("verdict")] == verdict["Label"]
+    assert f"Synthesized image: {verdict['Label']}." in (out / "sub-03_ses-2.html").read_text()
+    assert "Verdicts on synthesized images" in result.stdout
+
+
 def test_uncertainty_of_the_synthesized_image(run):
     out, _ = run
     image, doubt = (

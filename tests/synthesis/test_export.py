@@ -64,10 +64,11 @@ def test_the_same_voxels_at_any_size(tmp_path, monkeypatch, name, form):
     for cut in ((slice(None),) * 3, (slice(0, 21), slice(2, 25), slice(1, 14))):
         part = replace(volume, inputs=volume.inputs[:, *cut], mask=volume.mask[cut])
         ours = predict(networks, part, bundle.plan, fabric)
-        image = run(path, np.ascontiguousarray(part.inputs[None]))[0]
-        assert image.shape == (1, 1, *part.mask.shape)
-        assert np.abs(ours).max() > 0.05
-        np.testing.assert_allclose(image[0, 0][part.mask], ours[part.mask], atol=1e-4)
+        outputs = run(path, np.ascontiguousarray(part.inputs[None]))
+        assert [output.shape for output in outputs] == [(1, 1, *part.mask.shape)] * 2
+        assert np.abs(ours.image).max() > 0.05
+        for output, expected in zip(outputs, (ours.image, np.log(ours.scale)), strict=True):
+            np.testing.assert_allclose(output[0, 0][part.mask], expected[part.mask], atol=1e-4)
 
 
 def test_what_goes_in_and_comes_out_is_said(tmp_path):
@@ -82,7 +83,7 @@ def test_what_goes_in_and_comes_out_is_said(tmp_path):
     assert channels[0] == "T1w: normalized, plus 5"
     assert channels[2] == "1 in the brain where there is a T1w, else 0"
     assert channels[4] == "mask: 1 in the brain"
-    assert "image" in about["Outputs"]
+    assert list(about["Outputs"]) == ["image", "log_scale"]
     assert about["Windows"]["Stride"] == 2
     assert about["TargetScale"] == {"Method": "robust", "Offset": 100.0, "Scale": 20.0}
     assert "is not evidence" in about["Warning"]
