@@ -48,14 +48,13 @@ class Place:
 def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
     """Return the place that a launcher gave to this process; ``None`` where none did.
 
-    A job of SLURM may have several tasks and this process be none of them: a batch script is not run by ``srun``.
-    Whoever asks for one process is therefore never told of SLURM's.
+    A batch script sees the tasks of its SLURM job and is none of them; what ``srun`` starts is part of a step.
     """
     if all(environment.get(name, "").isdigit() for name in NAMES):
         rank, _, world, local = (int(environment[name]) for name in NAMES)
         return Place("torchrun", rank, local, max(1, world // max(1, local)))
     tasks, rank_of_task = (environment.get(name, "") for name in ("SLURM_NTASKS", "SLURM_PROCID"))
-    if tasks.isdigit() and rank_of_task.isdigit() and int(tasks) > 1:
+    if "SLURM_STEP_ID" in environment and tasks.isdigit() and rank_of_task.isdigit() and int(tasks) > 1:
         nodes = int(environment.get("SLURM_NNODES", "1"))
         return Place("srun", int(rank_of_task), int(tasks) // nodes, nodes)
     return None
@@ -100,10 +99,10 @@ def others_started(settings: str, processes: int) -> Iterator[None]:
         try:
             yield
             for other in others:
-                other.wait(ENDING)
+                _status(other, ENDING)
         except RuntimeError as error:  # what PyTorch raises where a connection breaks
             for rank, other in enumerate(others, 1):
-                if status := _status(other):
+                if status := _status(other, LOSING):
                     message = f"process {rank} of {processes} ended with status {status}"
                     raise AppError(message, "run the same command again to go on where it stopped") from error
             raise
@@ -129,8 +128,8 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _status(process: subprocess.Popen[bytes]) -> int | None:
+def _status(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     try:
-        return process.wait(LOSING)
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
         return None

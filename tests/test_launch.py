@@ -10,7 +10,13 @@ from bidsapp.errors import AppError
 from bidsapp.launch import Place, find_place, follows, others_started
 
 TORCHRUN = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
-SRUN = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "2"}
+SRUN = {
+    "SLURM_STEP_ID": "0",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_NNODES": "2",
+    "SLURM_NTASKS_PER_NODE": "2",
+}
 
 
 def test_launchers_say_which_process_this_is():
@@ -18,6 +24,7 @@ def test_launchers_say_which_process_this_is():
     assert find_place({**SRUN, **TORCHRUN}) == Place("torchrun", 5, 4, 2)  # torchrun within a job
     assert find_place(SRUN) == Place("srun", 0, 2, 2)
     assert find_place({**SRUN, "SLURM_NTASKS": "1"}) is None
+    assert find_place({name: value for name, value in SRUN.items() if name != "SLURM_STEP_ID"}) is None  # a script
     assert find_place({"RANK": "0"}) is None
     assert find_place({}) is None
 

@@ -12,7 +12,13 @@ from bidsapp.settings import Settings
 
 TWO = Settings(Path("/data"), Path("/out"), ("group",), device="cpu", devices=2)
 TORCHRUN = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-SRUN = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "2"}
+SRUN = {
+    "SLURM_STEP_ID": "0",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_NNODES": "2",
+    "SLURM_NTASKS_PER_NODE": "2",
+}
 
 
 def test_options_are_settings():
@@ -27,7 +33,7 @@ def test_what_is_there_is_what_was_asked_for():
         (TWO, {}),
         (TWO, TORCHRUN),
         (replace(TWO, num_nodes=2), SRUN),
-        (replace(TWO, devices=1), SRUN),  # a batch script, or one of many participants' jobs
+        (replace(TWO, devices=1), SRUN),  # one of many jobs that know nothing of each other
         (replace(TWO, devices=1), {**TORCHRUN, "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}),
     ):
         check_processes(settings, environment)

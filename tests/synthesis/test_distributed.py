@@ -14,9 +14,8 @@ from bidsapp.synthesis import run
 from bidsapp.synthesis.checkpoint import Checkpoint
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan
-from bidsapp.synthesis.ranks import filled, mean_over_processes, share
 from bidsapp.synthesis.rates import find_rate
-from bidsapp.synthesis.sampling import Batch, TrainingVolume
+from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.training import make_fabric, train
 
 from .conftest import make_pair
@@ -136,7 +135,8 @@ def crew(cohort, tmp_path_factory):
     folder = tmp_path_factory.mktemp("crew")
     plan = make_plan("unet", ("T1w",), "FLAIR", minutes=5, max_steps=STEPS, precision="32-true", seed=0, patch=16)
     plans = {name: varied(plan, name) for name in VARIATIONS}
-    assert together(folder, cohort, list(plans.values())) == [0, 0]
+    timed = dataclasses.replace(plan, minutes=0.02, max_steps=None)  # the first one's clock ends it for both
+    assert together(folder, cohort, [*plans.values(), timed]) == [0, 0]
     return plans, known(folder), folder
 
 
@@ -152,7 +152,7 @@ def test_two_processes_take_the_steps_of_one(crew, alone, variation):
 
 def test_both_end_with_the_same_bits(crew):
     _, (first, second), _ = crew
-    assert len(first["weights"]) == len(second["weights"]) == len(VARIATIONS)
+    assert len(first["weights"]) == len(second["weights"]) == len(VARIATIONS) + 1
     for ours, theirs in zip(first["weights"], second["weights"], strict=True):
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
@@ -181,7 +181,7 @@ def test_what_the_first_asks_for_beside_trainings_is_done_by_both(crew, cohort):
 def test_each_checkpoint_is_written_by_the_first(crew):
     plans, _, folder = crew
     assert sorted(path.name for path in folder.glob("*.pt")) == sorted(
-        [*(f"{number}.pt" for number in range(len(plans))), "known-0.pt", "known-1.pt"]
+        [*(f"{number}.pt" for number in range(len(plans) + 1)), "known-0.pt", "known-1.pt"]
     )
     assert Checkpoint(folder / "0.pt").read()["finished"]
 
@@ -201,16 +201,3 @@ def test_a_crew_that_was_killed_goes_on(cohort, plan, tmp_path):
     assert after["steps"][0] == 3  # killed before the third was written
     assert after["losses"] == before["losses"]
     assert all(torch.equal(tensor, after["weights"][0][name]) for name, tensor in before["weights"][0].items())
-
-
-def test_a_batch_has_a_patch_for_each_process(plan, caplog):
-    assert filled(plan, 2) is plan
-    assert filled(plan, 4).batch == 4
-    assert caplog.messages == ["unet: 4 processes need as many patches per step; its batch of 2 becomes 4"]
-
-
-def test_one_process_is_told_nothing_by_others(plan):
-    value = torch.tensor(3.0)
-    assert mean_over_processes(value) is value
-    batch = Batch(torch.zeros(2, 1, 4, 4, 4), *(torch.ones(2, 1, 4, 4, 4) for _ in range(2)), (0, 1))
-    assert share(batch, make_fabric("cpu", "32-true")).left_right == (0, 1)
