@@ -87,11 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _follow(settings: Settings) -> int:
     """Take part in the trainings of a run that another process leads and tells of; only an error is said here."""
-    from bidsapp import group
     from bidsapp.resources import granted
 
     try:
         with logging_to(None, verbosity=0):
+            # Not before: Lightning talks to the console where it finds no logging set up.
+            from bidsapp import group
+
             group.follow(settings, granted(settings.nprocs, settings.mem_gb))
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
