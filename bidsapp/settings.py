@@ -61,6 +61,9 @@ class Settings:
         Memory that the run may use, GB.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
+    devices, num_nodes : int
+        Processes that share each training: on each computer, with a GPU of its own where networks run on GPUs, and
+        computers.
     reference : str
         The contrast whose grid the visit's images share.
     reference_policy : str
@@ -169,6 +172,8 @@ class Settings:
     omp_nthreads: int | None = None
     mem_gb: float | None = None
     device: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
     reference: str = "T1w"
     reference_policy: str = "first"
     derivatives: tuple[str, ...] = ()
@@ -234,6 +239,11 @@ class Settings:
         if not 0 <= low < high <= 100:
             raise ValueError(f"{self.axial_range!r} does not rise from 0 to 100")
         return low, high
+
+    @property
+    def processes(self) -> int:
+        """Processes that share each training."""
+        return self.devices * self.num_nodes
 
     @property
     def work(self) -> Path:

@@ -254,6 +254,19 @@ def add_resources(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--mem", dest="mem_gb", type=memory, metavar="16G", help="memory; a bare number is MB")
     group.add_argument("--device", choices=DEVICES, help=f"where networks run ({_default('device')})")
+    group.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="processes of a computer that share each training, each with a GPU of its own where there are GPUs; "
+        f"started by torchrun, by srun, or else by this program ({_default('devices')})",
+    )
+    group.add_argument(
+        "--num-nodes",
+        type=int,
+        metavar="N",
+        help=f"computers that share it, each with so many; torchrun or srun starts them ({_default('num_nodes')})",
+    )
 
 
 def add_run(group: argparse._ArgumentGroup) -> None:

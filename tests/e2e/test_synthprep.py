@@ -166,6 +166,26 @@ def test_a_bundle_gives_a_dataset_without_targets_the_same_voxels(run, phantom_c
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    "launcher", [["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"], []]
+)
+def test_two_processes_train_as_one(run, phantom_cohort, tmp_path, launcher):
+    out = shutil.copytree(run[0], tmp_path / "out", ignore=shutil.ignore_patterns("work", "models", "logs"))
+    words = ["-m", "bidsapp", phantom_cohort, out, "group", "--sloppy", "--max-steps", "4", "--devices", "2"]
+    command = [sys.executable, *launcher.split(), *map(str, words), "--device", "cpu"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("synthprep: ")] == [
+        "synthprep: 4 done [exit 0]"
+    ]
+    alone, shared = (
+        np.loadtxt(next(folder.glob("models/*/history.tsv")), skiprows=1)[:, -1] for folder in (run[0], out)
+    )
+    assert shared == pytest.approx(alone, rel=0.02)
+    assert len(list(out.glob("logs/*"))) == 1
+    assert not list(out.glob("work/group*"))
+
+
 def test_a_broken_scan_costs_only_itself(phantom_cohort, tmp_path):
     raw = shutil.copytree(
         phantom_cohort, tmp_path / "raw", ignore=shutil.ignore_patterns("sub-02", "sub-03", "sourcedata")
