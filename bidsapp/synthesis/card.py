@@ -197,6 +197,8 @@ def _errors(bundle: Bundle, metrics: str, names: Mapping[str, str]) -> str:
     said += [f"`{model}` is {text}." for model, text in BASELINES.items() if model in models and model != mine]
     if both:
         said.append(f"The error of `{mine}` was below that of `floor` for {better} of {len(both)} people.")
+    if 2 * better < len(both):
+        said.append("**Do not predict with it:** no network is needed for what `floor` does better.")
     return "\n\n".join(
         (
             f"Of {len(people)} people, by networks that had not seen them, inside the brain.",

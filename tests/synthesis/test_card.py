@@ -62,6 +62,11 @@ def test_errors_are_means_over_people_beside_the_baselines(bundle):
     assert "normalized units" in text
 
 
+def test_who_has_a_network_that_is_worse_than_the_floor_is_told(bundle):
+    assert "Do not predict with it" not in model_card(bundle, METRICS)
+    assert "Do not predict with it" in model_card(bundle, METRICS.replace("\t0.5\t0.6\t", "\t1.5\t0.6\t"))
+
+
 def test_without_measurements_it_says_so(bundle):
     assert section(model_card(bundle, ""), "Errors on people held out").strip() == "Nothing was measured."
 
