@@ -8,9 +8,8 @@ from bidsapp.synthesis.manifest import Images, read_manifest, write_manifest
 from bidsapp.synthesis.plan import make_plan
 from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.splits import Split
+from bidsapp.synthesis.uncertainty import RANKS, Calibration, Residuals
 from bidsapp.synthesis.weights import network_of
-
-from .derived import CALIBRATION
 
 IMAGES = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
 METRICS = """visit\tfold\tnetwork\tsteps\tmae\tssim\tsharpness
@@ -41,7 +40,8 @@ def small_bundle(path: Path, plan=None, splits=SPLITS, **about) -> Bundle:
     networks = [network_of(type(plan)(**{**vars(plan), "seed": seed})) for seed in (0, 1)]
     said = {"training_key": "k", "version": "0.9", "extra": {"metrics.tsv": METRICS}, **about}
     scale = IntensityScale("robust", 100.0, 20.0)
-    return write_bundle(path, plan, IMAGES, networks, scale, splits, CALIBRATION, **said)
+    residuals = (Residuals(s.visit, s.participant, s.fold, RANKS) for s in splits if s.fold is not None)
+    return write_bundle(path, plan, IMAGES, networks, scale, splits, Calibration(tuple(residuals)), **said)
 
 
 def reseal(folder: Path, **changes) -> None:
