@@ -141,10 +141,10 @@ def _predict(
             sidecar["Agreement"] = result.to_json()
             if visit.pair.axial_range is not None:
                 sidecar["AxialRange"] = list(visit.pair.axial_range)
-        _draw(volume, image, settings.output_dir / figure)
-        write_image(
-            rendering.image(volume, image), settings.output_dir / path, sidecar
-        )  # last: it tells that all is there
+        _draw(volume, image, rendering, settings.output_dir / figure)
+        written = rendering.image(volume, image)
+        # Last: it tells that all is there.
+        write_image(written, settings.output_dir / path, sidecar, dtype=rendering.dtype)
     return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"))
 
 
@@ -198,19 +198,25 @@ def _sidecar(
         sloppy=settings.sloppy,
         resampled=rendering.resampled,
         scale_of=rendering.scale_of,
+        around_mm=visit.pair.margin_mm,
     )
 
 
-def _draw(volume: Volume, image: NDArray[np.float32], path: Path) -> None:
+def _draw(volume: Volume, image: NDArray[np.float32], rendering: Rendering, path: Path) -> None:
+    """Draw a prediction in normalized units, a CT in Hounsfield units."""
     sources = [nib.load(source) for source in volume.pair.present]
     target, target_mask = (
         None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
     )
     inside = np.zeros(volume.shape, np.uint8)
     inside[volume.box] = volume.mask
-    synthesized = nib.Nifti1Image(volume.full(image, fill=0.0), volume.affine)
+    ct = rendering.hounsfield
+    if ct and target is not None:
+        target = nib.Nifti1Image(rendering.intensities(target.get_fdata(dtype=np.float32)), target.affine)
+    shown = rendering.intensities(image) if ct else image
+    synthesized = nib.Nifti1Image(volume.full(shown, fill=rendering.fill), volume.affine)
     mask = nib.Nifti1Image(inside, volume.affine)
-    synthesis_figure(sources, synthesized, target, mask, path, target_mask=target_mask)
+    synthesis_figure(sources, synthesized, target, mask, path, target_mask=target_mask, ct=ct)
 
 
 def _relative(path: Path, output_dir: Path) -> str:

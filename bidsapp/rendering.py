@@ -15,6 +15,7 @@ from bidsapp.bids.gather import read_scale
 from bidsapp.bids.grids import acquired_grid
 from bidsapp.bids.sidecars import own_uri
 from bidsapp.errors import DataError, UsageError
+from bidsapp.imaging.ct import AIR_HU, MAX_HU
 from bidsapp.imaging.grid import resample_within
 from bidsapp.scales import IntensityScale
 from bidsapp.settings import MATCH_NORMALIZED
@@ -56,14 +57,34 @@ class Rendering:
     scale_of: str
     resampled: str
 
+    @property
+    def hounsfield(self) -> bool:
+        """Whether it is a CT: whole Hounsfield units within their range, air around the head."""
+        return self.scale.method == "hu"
+
+    @property
+    def dtype(self) -> str:
+        """Type on disk."""
+        return "int16" if self.hounsfield else "float32"
+
+    @property
+    def fill(self) -> float:
+        """Value outside the mask."""
+        return AIR_HU if self.hounsfield else 0.0
+
+    def intensities(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return normalized values as they are written, wherever."""
+        values = self.scale.inverse(predicted)
+        return np.clip(values, AIR_HU, MAX_HU) if self.hounsfield else values
+
     def image(self, volume: Volume, predicted: NDArray[np.float32]) -> nib.Nifti1Image:
         """Return the image to write; `predicted` is of the volume's cropped shape."""
-        image = nib.Nifti1Image(volume.full(self.scale.inverse(predicted), fill=0.0), volume.affine)
+        image = nib.Nifti1Image(volume.full(self.intensities(predicted), fill=self.fill), volume.affine)
         image.set_sform(volume.affine, volume.code)
         if self.grid is None:
             return image
         mask = volume.full(np.ones(predicted.shape, np.float32), fill=0.0)
-        return resample_within(image, nib.Nifti1Image(mask, volume.affine), self.grid)
+        return resample_within(image, nib.Nifti1Image(mask, volume.affine), self.grid, fill=self.fill)
 
 
 def rendering_of(settings: Settings, visit: GatheredVisit, bundle: Bundle) -> Rendering:
@@ -122,6 +143,8 @@ def check_rendering(settings: Settings, visits: Sequence[GatheredVisit], bundle:
 
 def _scale(settings: Settings, typical: Scale, target: str) -> tuple[Scale, str]:
     """Return the scale whose inverse gives intensities, and whose it is."""
+    if typical.method == "hu":
+        return typical, "all CTs: Hounsfield units"
     if settings.match_to is None:
         return typical, f"the training cohort's {target}: the median of their scales"
     if settings.match_to == MATCH_NORMALIZED:

@@ -32,6 +32,9 @@ CURVE_COLOURS = ("#2a7de1", "#e0662e", "#1d9a6c", "#b0479a", "#a8860f", "#6a6fd0
 MIDDLE_INK = "#767676"  # the grey that is legible on white and on black
 EACH_PLANE = ((AXIAL, 1), (CORONAL, 1), (SAGITTAL, 1))
 TWO_AXIAL = ((AXIAL, 2), (CORONAL, 1), (SAGITTAL, 1))
+# A bone window is level 400, width 1800 HU: air is black, soft tissue dark grey, and bone keeps its shades.
+CT_WINDOW = (-500.0, 1300.0)
+CT_ERRORS = (0.0, 500.0)
 
 
 def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path:
@@ -111,10 +114,12 @@ def synthesis_figure(
     path: Path,
     *,
     target_mask: Nifti1Image | None = None,
+    ct: bool = False,
 ) -> Path:
     """Draw sources, synthesized image and, where there is one, the acquired image and the absolute error.
 
-    Synthesized and acquired image share one window, the acquired one's; nothing outside the brain is shown.
+    Synthesized and acquired image share one window, the acquired one's; nothing outside the brain is shown, or
+    outside the head and the air around it.
 
     Parameters
     ----------
@@ -125,11 +130,13 @@ def synthesis_figure(
     target : Nifti1Image or None
         The acquired image, in the units of the prediction.
     mask : Nifti1Image, shape (X, Y, Z)
-        Brain, not empty.
+        Where an image was predicted, not empty.
     path : Path
         The SVG to write.
     target_mask : Nifti1Image, optional
         Where the acquired image has data; beyond it there is no error to show.
+    ct : bool
+        Prediction and target are in Hounsfield units, and shown in a bone window.
 
     Returns
     -------
@@ -144,11 +151,14 @@ def synthesis_figure(
         (name, head, brain, grey_window(head.voxels, brain), "gray")
         for name, head in zip([*names, "synthesized"], heads, strict=True)
     ]
+    if ct:
+        columns[-1] = ("synthesized", heads[-1], brain, CT_WINDOW, "gray")
     bar = None
     if target is not None and known.any():
         acquired = canonical(target)
-        window = grey_window(acquired.voxels, known)
-        bar = Bar((0.0, (window[1] - window[0]) / 2), ERROR_COLOURS, "absolute error, units of the images")
+        window = CT_WINDOW if ct else grey_window(acquired.voxels, known)
+        errors = CT_ERRORS if ct else (0.0, (window[1] - window[0]) / 2)
+        bar = Bar(errors, ERROR_COLOURS, f"absolute error, {'HU' if ct else 'units of the images'}")
         error = Head(np.abs(heads[-1].voxels - acquired.voxels), acquired.spacing)
         columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
         columns.append(("acquired", acquired, known, window, "gray"))

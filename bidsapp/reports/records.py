@@ -88,6 +88,10 @@ class GroupReport:
     predictions : sequence of mapping
         One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
         ``fold``, which is ``None`` where all folds were averaged, and ``missing``, the sources that it lacked.
+    hounsfield : bool
+        Whether the target is a CT: errors are in Hounsfield units, in the head.
+    dataset : str
+        Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
         Visits that were left out: label, reason, hint.
     figures : sequence of Figure
@@ -105,7 +109,29 @@ class GroupReport:
     comparison: Sequence[Mapping[str, str | float | None]] = ()
     summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
+    hounsfield: bool = False
+    dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
     figures: Sequence[Figure] = ()
     methods: str = ""
     sloppy: bool = False
+
+    @property
+    def units(self) -> str:
+        """Units of errors."""
+        return "HU" if self.hounsfield else "normalized units"
+
+    @property
+    def digits(self) -> int:
+        """Decimals that errors are shown with."""
+        return 1 if self.hounsfield else 3
+
+    @property
+    def region(self) -> str:
+        """Where a loss and measures look."""
+        return region(hounsfield=self.hounsfield)
+
+
+def region(*, hounsfield: bool) -> str:
+    """Return where a loss and measures look: in the brain, or for a CT in the head and around it."""
+    return "the head and 10 mm around it" if hounsfield else "the brain"
