@@ -155,11 +155,12 @@ def _predict(
         half = predicted.scale * np.float32(calibration.factor())
         sidecar = {**said, **_measured(volume, predicted.image, half, bundle.plan)}
         sidecar |= _verdict(networks, volume, bundle, predicted, fabric)
-        _draw(volume, predicted.image, half, settings.output_dir / figure)
+        _draw(volume, predicted.image, half, rendering, settings.output_dir / figure)
         about = uncertainty_sidecar(sidecar, path, LEVEL, calibration.summary())
         write_image(rendering.spread(volume, predicted.image, half), settings.output_dir / doubt, about)
+        written = rendering.image(volume, predicted.image)
         # Last: it tells that all is there.
-        write_image(rendering.image(volume, predicted.image), settings.output_dir / path, sidecar)
+        write_image(written, settings.output_dir / path, sidecar, dtype=rendering.dtype)
     verdict = sidecar.get("Verdict")
     if verdict:
         _list_verdict(settings.output_dir, visit, path, bundle.plan.target, verdict)
@@ -260,19 +261,28 @@ def _sidecar(
         sloppy=settings.sloppy,
         resampled=rendering.resampled,
         scale_of=rendering.scale_of,
+        around_mm=visit.pair.margin_mm,
     )
 
 
-def _draw(volume: Volume, image: NDArray[np.float32], half: NDArray[np.float32], path: Path) -> None:
+def _draw(
+    volume: Volume, image: NDArray[np.float32], half: NDArray[np.float32], rendering: Rendering, path: Path
+) -> None:
+    """Draw a prediction in normalized units, a CT in Hounsfield units."""
     sources = [nib.load(source) for source in volume.pair.present]
     target, target_mask = (
         None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
     )
     inside = np.zeros(volume.shape, np.uint8)
     inside[volume.box] = volume.mask
-    synthesized, doubt = (nib.Nifti1Image(volume.full(v, fill=0.0), volume.affine) for v in (image, half))
+    ct = rendering.hounsfield
+    shown, doubt = (rendering.intensities(image), rendering.half_width(image, half)) if ct else (image, half)
+    if ct and target is not None:
+        target = nib.Nifti1Image(rendering.intensities(target.get_fdata(dtype=np.float32)), target.affine)
+    synthesized = nib.Nifti1Image(volume.full(shown, fill=rendering.fill), volume.affine)
+    uncertainty = nib.Nifti1Image(volume.full(doubt, fill=0.0), volume.affine)
     mask = nib.Nifti1Image(inside, volume.affine)
-    synthesis_figure(sources, synthesized, doubt, target, mask, path, target_mask=target_mask)
+    synthesis_figure(sources, synthesized, uncertainty, target, mask, path, target_mask=target_mask, ct=ct)
 
 
 def _relative(path: Path, output_dir: Path) -> str:

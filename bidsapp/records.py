@@ -139,7 +139,7 @@ class Plan:
     batch : int
         Patches per step.
     loss : str
-        What is minimized in the brain; see `bidsapp.synthesis.losses.LOSSES`.
+        What is minimized in the brain, or for a CT in the head; see `bidsapp.synthesis.losses.LOSSES`.
     learning_rate, warmup, weight_decay : float
         Peak of the one-cycle schedule, the share of the training in which it rises, and the decay of the weights.
     averaging : float
@@ -225,18 +225,22 @@ class Pair:
     sources : tuple of (Path or None)
         Normalized source images, in the order of the plan's source contrasts; ``None`` where the visit lacks one.
     mask : Path
-        Brain mask of the reference, where an image is predicted.
+        Brain mask of the reference, where an image is predicted; for a CT its head mask.
     target : Path or None
         Normalized acquired target; ``None`` where the visit lacks it.
     target_mask : Path or None
-        Brain mask of the acquired target on the same grid; it ends where the target's field of view ends.
+        Brain mask of the acquired target on the same grid, or of a CT where it was scanned, without its table; it
+        ends where the target's field of view ends.
     target_scale : Scale or None
         Scale of the acquired target.
     fingerprint : str
         SHA-256 of the voxels of the acquired first source, or where sources may miss of the reference, which
         never does: the identity of a visit across datasets.
     axial_range : (float, float) or None
-        Percent of the brain's extent from below to above, between which is learned and measured; ``None``: all.
+        Percent of the extent from below to above of where an image is predicted, between which is learned and
+        measured; ``None``: all.
+    margin_mm : float
+        How far beyond `mask` an image is predicted; for a CT into the air around the head.
     """
 
     visit: str
@@ -248,6 +252,7 @@ class Pair:
     target_scale: Scale | None = None
     fingerprint: str = ""
     axial_range: tuple[float, float] | None = None
+    margin_mm: float = 0.0
 
     @property
     def present(self) -> tuple[Path, ...]:

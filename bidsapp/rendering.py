@@ -15,6 +15,7 @@ from bidsapp.bids.gather import read_scale
 from bidsapp.bids.grids import acquired_grid
 from bidsapp.bids.sidecars import own_uri
 from bidsapp.errors import DataError, UsageError
+from bidsapp.imaging.ct import AIR_HU, MAX_HU
 from bidsapp.imaging.grid import resample_within
 from bidsapp.scales import IntensityScale
 from bidsapp.settings import MATCH_NORMALIZED
@@ -56,22 +57,46 @@ class Rendering:
     scale_of: str
     resampled: str
 
+    @property
+    def hounsfield(self) -> bool:
+        """Whether it is a CT: whole Hounsfield units within their range, air around the head."""
+        return self.scale.method == "hu"
+
+    @property
+    def dtype(self) -> str:
+        """Type on disk."""
+        return "int16" if self.hounsfield else "float32"
+
+    @property
+    def fill(self) -> float:
+        """Value outside the mask."""
+        return AIR_HU if self.hounsfield else 0.0
+
+    def intensities(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return normalized values as they are written, wherever."""
+        values = self.scale.inverse(predicted)
+        return np.clip(values, AIR_HU, MAX_HU) if self.hounsfield else values
+
     def image(self, volume: Volume, predicted: NDArray[np.float32]) -> nib.Nifti1Image:
         """Return the image to write; `predicted` is of the volume's cropped shape."""
-        return self._carried(volume, self.scale.inverse(predicted))
+        return self._carried(volume, self.intensities(predicted), self.fill)
+
+    def half_width(self, predicted: NDArray[np.float32], half: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return half the width of an interval around a prediction in the intensities that are written."""
+        upper, lower = (self.scale.inverse(end) for end in (predicted + half, predicted - half))
+        return (upper - lower) / 2
 
     def spread(self, volume: Volume, predicted: NDArray[np.float32], half: NDArray[np.float32]) -> nib.Nifti1Image:
-        """Return the image of half the width of an interval around a prediction, in the same intensities."""
-        upper, lower = (self.scale.inverse(end) for end in (predicted + half, predicted - half))
-        return self._carried(volume, (upper - lower) / 2)
+        """Return the image of `half_width`."""
+        return self._carried(volume, self.half_width(predicted, half), 0.0)
 
-    def _carried(self, volume: Volume, values: NDArray[np.float32]) -> nib.Nifti1Image:
-        image = nib.Nifti1Image(volume.full(values, fill=0.0), volume.affine)
+    def _carried(self, volume: Volume, values: NDArray[np.float32], fill: float) -> nib.Nifti1Image:
+        image = nib.Nifti1Image(volume.full(values, fill=fill), volume.affine)
         image.set_sform(volume.affine, volume.code)
         if self.grid is None:
             return image
         mask = volume.full(np.ones(values.shape, np.float32), fill=0.0)
-        return resample_within(image, nib.Nifti1Image(mask, volume.affine), self.grid)
+        return resample_within(image, nib.Nifti1Image(mask, volume.affine), self.grid, fill=fill)
 
 
 def rendering_of(settings: Settings, visit: GatheredVisit, bundle: Bundle) -> Rendering:
@@ -130,6 +155,8 @@ def check_rendering(settings: Settings, visits: Sequence[GatheredVisit], bundle:
 
 def _scale(settings: Settings, typical: Scale, target: str) -> tuple[Scale, str]:
     """Return the scale whose inverse gives intensities, and whose it is."""
+    if typical.method == "hu":
+        return typical, "all CTs: Hounsfield units"
     if settings.match_to is None:
         return typical, f"the training cohort's {target}: the median of their scales"
     if settings.match_to == MATCH_NORMALIZED:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
+from bidsapp.bids.dataset import dataset_name
 from bidsapp.console import print_table
+from bidsapp.records import CT
 from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
-from bidsapp.reports.records import Figure, GroupReport
+from bidsapp.reports.records import Figure, GroupReport, region
 from bidsapp.reports.visit import write_visit_verdict
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
@@ -75,9 +77,8 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
         counts = Counter(verdict["Label"] for _, verdict in judged)
         print_table("Verdicts on synthesized images", LABELS, [{label: counts[label] for label in LABELS}])
     if rows:
-        print_table(
-            "Mean absolute error in the brain, normalized units", ["visit", *models], _by_visit(rows, models)
-        )
+        title = f"Mean absolute error in {report.region}, {report.units}"
+        print_table(title, ["visit", *models], _by_visit(rows, models))
     if comparison:
         title = f"Mean absolute error of {models[0]} minus that of others, over participants; 95 % interval"
         columns = ["rival", "n", "mae_model", "mae_rival", "difference", "low", "high", "p", "note"]
@@ -128,6 +129,8 @@ def _report(
         ],
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
+        hounsfield=bundle.plan.target == CT,
+        dataset=dataset_name(settings.output_dir),
         figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
         methods=_methods(bundle, settings.axial),
         sloppy=settings.sloppy,
@@ -161,6 +164,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
         missing = (
             f" Some sources, never all, were taken from {100 * SHARE:g} % of the patches; a visit may lack them."
         )
+    loss = PHRASES[plan.loss].format(region=f"inside {region(hounsfield=plan.target == CT)}")
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
     mean = mean if plan.averaging else ""
@@ -174,7 +178,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     return (
         f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
         f"{plan.target} from {' and '.join(plan.sources)} on {phrase(plan)}, "
-        f"by {PHRASES[plan.loss]}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
+        f"by {loss}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
         f"learning rate {plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} "
         f"folds{started}{mean}, precision {plan.precision}, seed {plan.seed}.{missing} "
         f"Folds hold out whole participants. Predictions come from overlapping windows with Gaussian weights"

@@ -14,7 +14,9 @@ DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
 # Normalizations of the article's network; the others have batch normalization.
 NORMS = ("batch", "weight", "spectral")
-LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient")
+LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient", "l1+bone")
+# Of a CT alone, whose numbers tell bone.
+CT_LOSSES = ("l1+bone",)
 SPATIAL_AUGMENTATIONS = ("spatial", "spatial+physics")
 AUGMENTATIONS = ("none", "intensity", "physics", *SPATIAL_AUGMENTATIONS)
 SAMPLINGS = ("foreground", "error")
@@ -108,7 +110,7 @@ class Settings:
     slice_axis : str or None
         In which plane slices lie; by default ``axial``.
     loss : str or None
-        What the training minimizes in the brain; by default what suits the network.
+        What the training minimizes in the brain, of a CT in the head; by default what suits the network.
     ema : float or None
         Width of the running average of the weights, as a share of the steps, 0 for none; by default what suits the
         network.
@@ -136,7 +138,7 @@ class Settings:
         Grid of synthesized images: ``source``, the visit's common one, or ``native``, the acquired reference's.
     match_to : str or None
         Whose intensities they have: the path of a preprocessed image of the target, ``normalized`` for none, or by
-        default the training cohort's typical ones.
+        default the training cohort's typical ones. A CT has Hounsfield units.
     plan : tuple of str
         ``FIELD=VALUE`` of the plan's fields that a person sets and that have no setting of their own.
     init_from : Path or None

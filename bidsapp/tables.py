@@ -34,7 +34,7 @@ COMPARISON_COLUMNS = {
     "rival": "The model that it is compared with: floor, the best map of intensities that knows no place; forest, "
     "a random forest on the 3 x 3 x 3 voxels around each; or the baseline network",
     "n": "Participants whom both predicted without having seen them; a participant's visits were averaged first",
-    "mae_model": "Mean over them of the model's mean absolute error, normalized units",
+    "mae_model": "Mean over them of the model's mean absolute error, normalized units; of a CT, HU",
     "mae_rival": "The same of the rival",
     "difference": "Mean of the model's error minus the rival's, participant by participant; below 0 the model is "
     "better",

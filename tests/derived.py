@@ -8,7 +8,7 @@ import numpy as np
 
 from bidsapp.bids import names, sidecars, sink
 from bidsapp.bids.dataset import SCANS_COLUMNS
-from bidsapp.records import Scan
+from bidsapp.records import CT, Scan
 from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.uncertainty import RANKS, Calibration, Residuals
 
@@ -17,6 +17,7 @@ SCALE = IntensityScale("robust", 100.0, 20.0)
 CALIBRATION = Calibration(
     tuple(Residuals(f"sub-{n}", f"sub-{n}", n, tuple((-np.log1p(-np.array(RANKS))).tolist())) for n in range(2))
 )
+HU = IntensityScale("hu", 0.0, 1000.0)
 
 
 def write_visit(out, visit, flags="", *, method="robust", spacing=2.0, sha256="f" * 64, shape=(5, 6, 7)):
@@ -26,9 +27,9 @@ def write_visit(out, visit, flags="", *, method="robust", spacing=2.0, sha256="f
     image.set_sform(affine, 1)
     reference = names.preproc(visit, visit.scan("T1w"), "T1w")
     about = sidecars.Provenance(reference, "T1w")
-    scale = dataclasses.replace(SCALE, method=method)
     rows = []
     for scan in visit.scans:
+        scale = HU if scan.contrast == CT else dataclasses.replace(SCALE, method=method)
         raw = f"sub-{visit.subject}/ses-A/anat/{visit.label}_{scan.contrast}.nii.gz"
         preproc, normalized, mask = (
             f(visit, scan, "T1w") for f in (names.preproc, names.normalized, names.brain_mask)
@@ -44,6 +45,10 @@ def write_visit(out, visit, flags="", *, method="robust", spacing=2.0, sha256="f
             sidecars.mask(about, scan.contrast, [sidecars.raw_uri(raw)], "deepbet"),
             dtype="uint8",
         )
+        masks = [names.head_mask] if scan.contrast in {"T1w", CT} else []
+        for path_of in [*masks, *([names.measured_region] if scan.contrast == CT else [])]:
+            about_head = sidecars.head_mask(about, scan.contrast, preproc)
+            sink.write_image(image, out / path_of(visit, scan, "T1w"), about_head, dtype="uint8")
         flag = flags if scan.contrast == "FLAIR" else ""
         rows.append({"filename": f"anat/{Path(preproc).name}", "contrast": scan.contrast, "flags": flag})
     path = names.synth(visit, [visit.scan("T1w")], "FLAIR")

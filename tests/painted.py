@@ -1,5 +1,7 @@
 """Whole heads of real anatomy with paired T1w and CT, painted from the test data's label maps."""
 
+import json
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -42,3 +44,21 @@ def paint(path: Path, seed: int = 0) -> tuple[nib.Nifti1Image, nib.Nifti1Image, 
         images.append(nib.Nifti1Image(values.astype(np.float32), affine))
     brain = ndimage.binary_fill_holes(np.isin(labels, INSIDE))
     return images[0], images[1], nib.Nifti1Image(brain.astype(np.uint8), affine)
+
+
+def write_dataset(folder: Path, labelmaps: Sequence[Path], without_ct: Container[int] = ()) -> Path:
+    """Write painted heads as a raw dataset that says so; participants of some numbers, from 1, get no CT."""
+    folder.mkdir(parents=True)
+    about = {"Name": "heads painted from label maps, simulated: nobody was scanned", "BIDSVersion": "1.10.0"}
+    (folder / "dataset_description.json").write_text(json.dumps(about))
+    (folder / ".bidsignore").write_text("ct\n*_ct.*\n")
+    for number, path in enumerate(labelmaps, start=1):
+        t1w, ct, _ = paint(path, seed=number)
+        images = {"anat": ("T1w", t1w), **({} if number in without_ct else {"ct": ("ct", ct)})}
+        for place, (suffix, image) in images.items():
+            image.set_qform(image.affine, 1)
+            image.set_sform(image.affine, 1)
+            file = folder / f"sub-{number:02d}/{place}/sub-{number:02d}_{suffix}.nii.gz"
+            file.parent.mkdir(parents=True)
+            nib.save(image, file)
+    return folder

@@ -225,7 +225,10 @@ def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
     bundle = read_bundle(with_bundle().model)
     for loss in LOSSES:
         text = results._methods(replace(bundle, plan=replace(PLAN, loss=loss)))
-        assert f"by {PHRASES[loss]}, with Muon for the convolutions and AdamW" in text
+        assert (
+            f"by {PHRASES[loss].format(region='inside the brain')}, with Muon for the convolutions and AdamW"
+            in text
+        )
 
 
 def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, with_bundle, tmp_path):

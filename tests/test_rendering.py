@@ -10,6 +10,7 @@ import pytest
 
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
+from bidsapp.bids.sink import write_image
 from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.grid import Grid
 from bidsapp.records import Scan, Visit
@@ -21,7 +22,7 @@ from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan
 
-from .derived import CALIBRATION, SCALE, write_visit
+from .derived import CALIBRATION, HU, SCALE, write_visit
 
 PLAN = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0)
 IMAGES = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
@@ -145,3 +146,19 @@ def test_images_that_cannot_be_matched_are_refused_before_a_training(settings, v
     with pytest.raises(UsageError, match="no intensity scale zscore beside it") as raised:
         check_rendering(asked, [visit], replace(bundle, target_scale=scale))
     assert "desc-preproc_FLAIR" in raised.value.hint
+
+
+@pytest.mark.parametrize("space", ["source", "native"])
+def test_a_ct_is_written_in_whole_hounsfield_units_with_air_around_it(settings, visit, bundle, space, tmp_path):
+    write_grid(settings, visit)
+    asked = replace(settings, synth_space=space)
+    rendering = rendering_of(asked, visit, replace(bundle, target_scale=HU))
+    volume = load_volume(visit.pair, ())
+    written = rendering.image(volume, np.full(volume.mask.shape, 0.0403, np.float32))
+    path = write_image(written, tmp_path / "ct.nii.gz", {}, dtype=rendering.dtype)
+    stored = nib.load(path)
+    assert stored.get_data_dtype() == np.int16
+    assert set(np.unique(np.asarray(stored.dataobj))) == {-1024, 40}
+    assert rendering.scale_of == "all CTs: Hounsfield units"
+    extremes = rendering.intensities(np.array([-2, 5], np.float32))
+    assert extremes.tolist() == [-1024, 3071]

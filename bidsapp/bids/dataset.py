@@ -153,13 +153,23 @@ def _relative(settings: Settings, folder: Path) -> str:
     return Path(os.path.relpath(folder.resolve(), settings.output_dir.resolve())).as_posix()
 
 
+def dataset_name(dataset: Path) -> str:
+    """Return the name that a dataset gives itself, empty where it has none."""
+    try:
+        content = json.loads((dataset / "dataset_description.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(content.get("Name", "")) if isinstance(content, dict) else ""
+
+
 def _new_description(settings: Settings) -> dict[str, Any]:
+    name = dataset_name(settings.bids_dir)
     raw = _relative(settings, settings.bids_dir)
     generated: dict[str, Any] = {"Name": "SynthPrep", "Version": __version__, "CodeURL": CODE_URL}
     if os.environ.get("SYNTHPREP_CONTAINER"):
         generated["Container"] = {"Type": os.environ["SYNTHPREP_CONTAINER"]}
     return {
-        "Name": "SynthPrep: contrasts on a common grid, and synthesized ones",
+        "Name": "SynthPrep: contrasts on a common grid, and synthesized ones" + (f", of {name}" if name else ""),
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "License": "CC0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -14,7 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from bidsapp.bids import names
 from bidsapp.bids.scans import RUN_AGAIN, on_reference, read_scans, scan_of
 from bidsapp.errors import DataError, NothingSelectedError
-from bidsapp.records import Pair, Skip, Visit
+from bidsapp.records import CT, Pair, Skip, Visit
 from bidsapp.scales import scale_from_json
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bidsapp.scales import Scale
 
 SEE_REPORT = "see the visit's report"
+# How far around the head a CT is predicted: its skin is within, and air that has to be told from bone.
+CT_MARGIN_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,11 @@ def _look_at(
         }.items()
         if contrast in flags
     ]
-    goal = target if target in visit.contrasts and target not in flags else None
+    has_target = target in visit.contrasts and target not in flags
     read = [contrast if contrast in usable else None for contrast in source]
     identity = reference if may_miss else source[0]
-    return _gathered(derivatives, visit, read, goal, reference, identity), doubts
+    found = _gathered(derivatives, visit, read, target if has_target else None, reference, identity)
+    return (_in_head(derivatives, found, reference) if target == CT else found), doubts
 
 
 def _unusable(visit: Visit, source: Sequence[str], reference: str, flags: Mapping[str, str]) -> str:
@@ -217,6 +220,14 @@ def _gathered(
     )
     methods = {contrast: scale.method for contrast, scale in scales.items()}
     return GatheredVisit(visit, pair, methods, _spacing(mask))
+
+
+def _in_head(derivatives: Path, gathered: GatheredVisit, reference: str) -> GatheredVisit:
+    """Return a visit whose target is a CT: predicted in the head and around it, learned where it was scanned."""
+    visit, pair = gathered.visit, gathered.pair
+    head = derivatives / names.head_mask(visit, visit.scan(reference), reference)
+    scanned = derivatives / names.measured_region(visit, visit.scan(CT), reference) if pair.target else None
+    return replace(gathered, pair=replace(pair, mask=head, target_mask=scanned, margin_mm=CT_MARGIN_MM))
 
 
 def _spacing(mask: Path) -> tuple[float, ...]:

@@ -32,6 +32,7 @@ DESCRIPTIONS = {
     "ravelfield": "What RAVEL subtracted from the normalized image",
     "head": "Head mask of the visit's reference image, skin and air cavities included, on the common grid",
     "headct": "Head mask of the CT, without the table, on the common grid",
+    "measuredct": "Where the CT was scanned, without the table, on the common grid: what can be compared with it",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
     "synthUncertainty": "Half the width of the 90 % interval around each voxel of the predicted contrast",
 }
@@ -77,6 +78,12 @@ def head_mask(visit: Visit, scan: Scan, reference: str) -> str:
     """Return the path of the head mask of the reference, or of a CT: ``desc-headct``; on the common grid."""
     label = "head" if scan.contrast == reference else f"head{scan.contrast}"
     return path(visit, {**scan.entities, **_space(scan, reference), "desc": label}, "mask", ".nii.gz")
+
+
+def measured_region(visit: Visit, scan: Scan, reference: str) -> str:
+    """Return the path of the mask of what a CT tells of the head and the air around it, on the common grid."""
+    entities = {**scan.entities, **_space(scan, reference), "desc": f"measured{scan.contrast}"}
+    return path(visit, entities, "mask", ".nii.gz")
 
 
 def transform(visit: Visit, scan: Scan, reference: str) -> str:

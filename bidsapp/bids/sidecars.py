@@ -184,6 +184,13 @@ def head_mask(provenance: Provenance, contrast: str, preproc: str) -> dict[str, 
     return {**content, **_grid(provenance)}
 
 
+def measured_region(provenance: Provenance, contrast: str, preproc: str) -> dict[str, Any]:
+    """Describe the mask of what a preprocessed CT tells; `preproc` is its path."""
+    text = f"Where the {contrast} was scanned, without the table, on the common grid"
+    content = {"Description": _said(provenance, text), "Type": "ROI", "Sources": [own_uri(preproc)]}
+    return {**content, **_grid(provenance)}
+
+
 def transform(provenance: Provenance, contrast: str, sources: Sequence[str], kind: str) -> dict[str, Any]:
     """Describe the transform of one contrast; `kind` is ``Rigid`` or ``Affine``."""
     return {
@@ -212,12 +219,15 @@ def synth(
     sloppy: bool,
     resampled: str = "",
     scale_of: str = "",
+    around_mm: float = 0.0,
 ) -> dict[str, Any]:
     """Describe a synthesized image; acquisition parameters of its sources no longer hold and are not copied.
 
-    `reference` is the URI of the image whose grid it is on, `resampled` how it came there from the common one, and
-    `scale_of` whose intensities it has.
+    `reference` is the URI of the image whose grid it is on, `resampled` how it came there from the common one,
+    `scale_of` whose intensities it has, and `around_mm` how far around the head a CT was predicted.
     """
+    hounsfield = scale.method == "hu"
+    outside = f"-1024 HU further than {around_mm:g} mm from the head" if hounsfield else "0 outside the brain"
     lacking = f", without {' and '.join(missing_contrasts)}" if missing_contrasts else ""
     sources_said = " and ".join(source_contrasts) + lacking
     what = f"{target_contrast} predicted from {sources_said} by a network; never acquired"
@@ -226,7 +236,7 @@ def synth(
         "Sources": [own_uri(path) for path in sources],
         "SpatialReference": reference,
         **({"ResampledTo": resampled} if resampled else {}),
-        "SkullStripped": True,
+        "SkullStripped": not hounsfield,
         "Synthetic": True,
         "SourceContrasts": list(source_contrasts),
         **({"MissingSourceContrasts": list(missing_contrasts)} if missing_contrasts else {}),
@@ -234,10 +244,10 @@ def synth(
         "Model": dict(model),
         "InTrainingSet": in_training_set,
         **({"Fold": fold} if fold is not None else {}),
-        "Units": "arbitrary",
+        "Units": "HU" if hounsfield else "arbitrary",
         "IntensityScale": {
             **scale.to_json(),
-            "Formula": f"{_formula(scale)}; 0 outside the brain",
+            "Formula": f"{_formula(scale)}; {outside}",
             **({"Of": scale_of} if scale_of else {}),
         },
         "SourceSHA256": source_sha256,

@@ -14,6 +14,7 @@ from bidsapp.records import CT
 from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
+    CT_LOSSES,
     DEVICES,
     EXPORTS,
     INPUT_MODES,
@@ -106,6 +107,7 @@ def check(settings: Settings) -> None:
     _check_preprocessing(settings)
     _check_derivatives(settings)
     _check_spaces(settings)
+    _check_ct(settings)
     _check_learning(settings)
     check_model(settings)
     check_export(settings.export)
@@ -210,6 +212,20 @@ def _check_spaces(settings: Settings) -> None:
 
         for space in spaces:
             check_template(space.name, space.spacing_mm)
+
+
+def _check_ct(settings: Settings) -> None:
+    if settings.target == CT and settings.match_to is not None:
+        raise UsageError(
+            f"--match-to {settings.match_to}: a predicted CT has Hounsfield units, which are nobody's own",
+            "leave it out",
+        )
+    if settings.target != CT and settings.loss in CT_LOSSES:
+        others = ", ".join(loss for loss in LOSSES if loss not in CT_LOSSES)
+        raise UsageError(
+            f"--loss {settings.loss} finds bone by its Hounsfield units, which a {settings.target} has not",
+            f"give --target {CT}, or --loss {others}",
+        )
 
 
 def _check_learning(settings: Settings) -> None:

@@ -23,6 +23,8 @@ HEAD_HU = -300.0
 BRAIN_HU = (0.0, 100.0)
 BONE_HU = 300.0
 OPENING_MM = 3.0
+# Denser than that is no air, whatever its noise is: the table, or skin and air in one voxel.
+CLEAR_AIR_HU = -800.0
 
 
 def hounsfield(image: nib.Nifti1Image) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
@@ -65,6 +67,23 @@ def head_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
     for axis in range(3):  # nasal cavity and ears open to the outside in some slices only
         head |= np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(head, axis, 0)], axis=axis)
     return like(head.astype(np.uint8), image)
+
+
+def measured_region(image: nib.Nifti1Image, head: nib.Nifti1Image, view: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return where a CT shows the head and the air around it, uint8: its field of view without the table.
+
+    Parameters
+    ----------
+    image : Nifti1Image, shape (X, Y, Z)
+        Hounsfield units.
+    head : Nifti1Image, shape (X, Y, Z)
+        From `head_mask`. What is denser than −800 HU and more than 3 mm outside it is the table.
+    view : Nifti1Image, shape (X, Y, Z)
+        1 in the field of view.
+    """
+    near = ndimage.binary_dilation(np.asarray(head.dataobj) > 0, _ball(image, OPENING_MM))
+    table = ~near & (np.asarray(image.dataobj) > CLEAR_AIR_HU)
+    return like(((np.asarray(view.dataobj) > 0) & ~table).astype(np.uint8), image)
 
 
 def ct_brain(image: nib.Nifti1Image) -> NDArray[np.bool_]:

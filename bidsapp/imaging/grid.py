@@ -114,11 +114,18 @@ def resample(
     values = ndimage.affine_transform(
         smoothed(image, grid, transform), matrix, output_shape=grid.shape, order=3, mode="nearest"
     )
-    covered = ndimage.affine_transform(
-        np.ones(data.shape, np.uint8), matrix, output_shape=grid.shape, order=0, mode="grid-constant"
-    )
+    covered = np.asarray(field_of_view(image, grid, transform).dataobj) > 0
     clamped = np.clip(values, data.min(), data.max())
-    return grid.image(np.where(covered > 0, clamped, np.float32(fill)).astype(np.float32))
+    return grid.image(np.where(covered, clamped, np.float32(fill)).astype(np.float32))
+
+
+def field_of_view(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None = None) -> nib.Nifti1Image:
+    """Return where on a grid an image has voxels, uint8; `transform` as for `resample`."""
+    matrix = _index_map(image, grid, transform)
+    everywhere = np.ones(image.shape, np.uint8)
+    return grid.image(
+        ndimage.affine_transform(everywhere, matrix, output_shape=grid.shape, order=0, mode="grid-constant")
+    )
 
 
 def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None = None) -> nib.Nifti1Image:
@@ -133,7 +140,9 @@ def resample_mask(mask: nib.Nifti1Image, grid: Grid, transform: LinearTransform 
     return grid.image((share >= 0.5).astype(np.uint8))
 
 
-def resample_within(image: nib.Nifti1Image, mask: nib.Nifti1Image, grid: Grid) -> nib.Nifti1Image:
+def resample_within(
+    image: nib.Nifti1Image, mask: nib.Nifti1Image, grid: Grid, *, fill: float = 0.0
+) -> nib.Nifti1Image:
     """Carry an image that says something inside a mask only to a grid, by one cubic B-spline interpolation.
 
     Voxels outside the mask first take the value of the nearest one inside, so that its border is mixed with no
@@ -145,18 +154,19 @@ def resample_within(image: nib.Nifti1Image, mask: nib.Nifti1Image, grid: Grid) -
         On one grid, in one space with `grid`; the mask is not empty.
     grid : Grid
         Where to.
+    fill : float
+        Value outside the mask, which is resampled as by `resample_mask`.
 
     Returns
     -------
     Nifti1Image, float32
-        0 outside the mask, which is resampled as by `resample_mask`.
     """
     outside = np.asarray(mask.dataobj) == 0
     nearest = ndimage.distance_transform_edt(outside, return_distances=False, return_indices=True)
     continued = nib.Nifti1Image(np.asarray(image.dataobj, np.float32)[tuple(nearest)], image.affine)
     inside = np.asarray(resample_mask(mask, grid).dataobj) > 0
-    values = np.asarray(resample(continued, grid).dataobj)
-    return grid.image(np.where(inside, values, np.float32(0)))
+    values = np.asarray(resample(continued, grid, fill=fill).dataobj)
+    return grid.image(np.where(inside, values, np.float32(fill)))
 
 
 def _index_map(image: nib.Nifti1Image, grid: Grid, transform: LinearTransform | None) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from typing import Any
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, isdefined, traits
 
 from bidsapp.imaging.ct import head_mask as ct_head_mask
-from bidsapp.imaging.ct import soft_tissue
-from bidsapp.imaging.grid import resample, resample_mask, visit_grid
+from bidsapp.imaging.ct import measured_region, soft_tissue
+from bidsapp.imaging.grid import field_of_view, own_grid, resample, resample_mask, visit_grid
 from bidsapp.imaging.intensity import fit_scale, normalize
 from bidsapp.imaging.quality import head_mask
 from bidsapp.imaging.registration import Head, register
@@ -82,24 +82,31 @@ class Resample(Step):
 
 
 class _HeadMaskInput(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True)
-    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
+    in_file = File(exists=True, mandatory=True, desc="image on the common grid")
+    scan = File(exists=True, desc="a CT in its own grid")
+    transform = File(exists=True, desc="from the reference to the CT")
 
 
 class _HeadMaskOutput(TraitedSpec):
     out_file = File(desc="head mask")
+    measured = File(desc="where a CT was scanned, without its table")
 
 
 class HeadMask(Step):
-    """Tell the head from the air around it."""
+    """Tell the head from the air around it, and of a CT also from its table."""
 
     input_spec = _HeadMaskInput
     output_spec = _HeadMaskOutput
 
     def step(self, folder: Path) -> dict[str, Any]:
-        """Return the mask."""
-        find = ct_head_mask if self.inputs.ct else head_mask
-        return {"out_file": save(find(load(self.inputs.in_file)), folder / "head.nii")}
+        """Return the mask, and of a CT where it can be compared with."""
+        image = load(self.inputs.in_file)
+        if not isdefined(self.inputs.scan):
+            return {"out_file": save(head_mask(image), folder / "head.nii")}
+        head = ct_head_mask(image)
+        view = field_of_view(load(self.inputs.scan), own_grid(image), read_itk(Path(self.inputs.transform)))
+        measured = measured_region(image, head, view)
+        return {"out_file": save(head, folder / "head.nii"), "measured": save(measured, folder / "measured.nii")}
 
 
 class _TissueInput(BaseInterfaceInputSpec):

@@ -30,6 +30,7 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     normalized = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
     head = File(exists=True, desc="head mask on the common grid, of the reference or a CT")
+    measured = File(exists=True, desc="where a CT was scanned, without its table, on the common grid")
     field = File(exists=True, desc="bias field on the scan's own grid, where it is to be written")
     transform = File(exists=True)
     given = traits.Dict(usedefault=True, desc="image, mask, transform: BIDS URIs of those that somebody else made")
@@ -112,6 +113,10 @@ def _write_head(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     preproc = names.preproc(visit, scan, given.reference)
     sidecar = sidecars.head_mask(_provenance(given, visit), scan.contrast, preproc)
     write_image(load(given.head), out / names.head_mask(visit, scan, given.reference), sidecar, dtype="uint8")
+    if isdefined(given.measured):
+        sidecar = sidecars.measured_region(_provenance(given, visit), scan.contrast, preproc)
+        path = out / names.measured_region(visit, scan, given.reference)
+        write_image(load(given.measured), path, sidecar, dtype="uint8")
 
 
 def _write_field(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
@@ -153,6 +158,8 @@ def scan_outputs(visit: Visit, scan: Scan, reference: str, *, field: bool = Fals
     images = [f(visit, scan, reference) for f in (names.preproc, names.normalized, names.brain_mask)]
     if scan.contrast in {reference, CT}:
         images.append(names.head_mask(visit, scan, reference))
+    if scan.contrast == CT:
+        images.append(names.measured_region(visit, scan, reference))
     if field:
         images.append(names.bias_field(visit, scan))
     if scan.contrast != reference:

@@ -32,6 +32,9 @@ CURVE_COLOURS = ("#2a7de1", "#e0662e", "#1d9a6c", "#b0479a", "#a8860f", "#6a6fd0
 MIDDLE_INK = "#767676"  # the grey that is legible on white and on black
 EACH_PLANE = ((AXIAL, 1), (CORONAL, 1), (SAGITTAL, 1))
 TWO_AXIAL = ((AXIAL, 2), (CORONAL, 1), (SAGITTAL, 1))
+# A bone window is level 400, width 1800 HU: air is black, soft tissue dark grey, and bone keeps its shades.
+CT_WINDOW = (-500.0, 1300.0)
+CT_ERRORS = (0.0, 500.0)
 
 
 def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path:
@@ -112,11 +115,12 @@ def synthesis_figure(
     path: Path,
     *,
     target_mask: Nifti1Image | None = None,
+    ct: bool = False,
 ) -> Path:
     """Draw sources, synthesized image, its uncertainty and, where there is one, the acquired image and the error.
 
     Synthesized and acquired image share one window, the acquired one's; uncertainty and error another, half as
-    wide. Nothing outside the brain is shown.
+    wide. Nothing outside the brain is shown, or of a CT outside the head and the air around it.
 
     Parameters
     ----------
@@ -129,11 +133,13 @@ def synthesis_figure(
     target : Nifti1Image or None
         The acquired image, in the units of the prediction.
     mask : Nifti1Image, shape (X, Y, Z)
-        Brain, not empty.
+        Where an image was predicted, not empty.
     path : Path
         The SVG to write.
     target_mask : Nifti1Image, optional
         Where the acquired image has data; beyond it there is no error to show.
+    ct : bool
+        Prediction and target are in Hounsfield units, and shown in a bone window.
 
     Returns
     -------
@@ -150,7 +156,10 @@ def synthesis_figure(
     known = brain if target_mask is None else brain & brain_of(target_mask)
     acquired = canonical(target) if target is not None and known.any() else None
     window = columns[-1][3] if acquired is None else grey_window(acquired.voxels, known)
-    bar = Bar((0.0, (window[1] - window[0]) / 2), ERROR_COLOURS, "uncertainty and error, units of the images")
+    errors, units = (0.0, (window[1] - window[0]) / 2), "units of the images"
+    if ct:
+        window, errors, units = CT_WINDOW, CT_ERRORS, "HU"
+    bar = Bar(errors, ERROR_COLOURS, f"uncertainty and error, {units}")
     columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
     columns.append(("uncertainty", canonical(half), brain, bar.window, ERROR_COLOURS))
     if acquired is not None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from bidsapp.reports.records import GroupReport
 
-METRICS = (("mae", 3), ("psnr", 2), ("ssim", 3))  # with the decimals they are shown with
+# With the decimals they are shown with; those of errors depend on their units.
+METRICS: tuple[tuple[str, int | None], ...] = (("mae", None), ("psnr", 2), ("ssim", 3))
 
 
 def write_group_report(report: GroupReport, path: Path) -> Path:
@@ -40,7 +41,7 @@ def write_group_report(report: GroupReport, path: Path) -> Path:
         title=_title(report),
         summary=_summary(report),
         table=_table(report, path.parent),
-        comparison=[_rival(row) for row in report.comparison],
+        comparison=[_rival(row, report.digits) for row in report.comparison],
         measures=summary_table(report),
         participants=participant_tables(report),
         predictions=[_prediction(item, path.parent) for item in report.predictions],
@@ -63,6 +64,8 @@ def _summary(report: GroupReport) -> list[str]:
         f"{_count(number, 'image')} synthesized, {lacking} of them for participants outside the training set."
     ]
     sentences += [*_verdicts(report), *_comparison(report)]
+    if report.dataset:
+        sentences.append(f"Dataset: {report.dataset}.")
     if report.skipped:
         sentences.append(f"{_count(len(report.skipped), 'visit')} left out; the reasons are below.")
     return sentences
@@ -85,7 +88,8 @@ def _comparison(report: GroupReport) -> list[str]:
     ours, *others = report.columns or ("",)
     if not means.get(ours):
         return []
-    sentence = f"Mean absolute error of {ours} on people it never saw: {mean(means[ours]):.3f}"
+    sentence = f"Mean absolute error of {ours} on people it never saw: {mean(means[ours]):.{report.digits}f}"
+    sentence += " HU" if report.hounsfield else ""
     for other in others:
         if means[other] and mean(means[other]) > 0:
             change = 100 * (mean(means[ours]) / mean(means[other]) - 1)
@@ -93,9 +97,9 @@ def _comparison(report: GroupReport) -> list[str]:
     return [f"{sentence}."]
 
 
-def _rival(row: Mapping[str, str | float | None]) -> dict[str, str]:
-    """Write one comparison: errors to three decimals, and p, or why there is none."""
-    shown = {name: show(row.get(name), 3) for name in ("mae_model", "mae_rival", "difference", "low", "high")}
+def _rival(row: Mapping[str, str | float | None], digits: int) -> dict[str, str]:
+    """Write one comparison: errors, and p, or why there is none."""
+    shown = {name: show(row.get(name), digits) for name in ("mae_model", "mae_rival", "difference", "low", "high")}
     p = row.get("p")
     said = f"{p:.2g}" if isinstance(p, float) else show(row.get("note"))
     return {"rival": show(row.get("rival")), "n": show(row.get("n")), "p": said, **shown}
@@ -111,7 +115,7 @@ def _table(report: GroupReport, folder: Path) -> dict[str, object]:
             "fold": show(fold),
             "page": _page(visit, folder),
             "cells": [
-                show(cells.get((visit, model), {}).get(metric), digits)
+                show(cells.get((visit, model), {}).get(metric), digits or report.digits)
                 for model in report.columns
                 for metric, digits in METRICS
             ],
@@ -119,7 +123,7 @@ def _table(report: GroupReport, folder: Path) -> dict[str, object]:
         for visit, fold in visits.items()
     ]
     summary = [
-        _mean_sd(_values(report.rows, model, metric), digits)
+        _mean_sd(_values(report.rows, model, metric), digits or report.digits)
         for model in report.columns
         for metric, digits in METRICS
     ]

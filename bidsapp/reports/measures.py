@@ -11,18 +11,23 @@ if TYPE_CHECKING:
     from bidsapp.reports.records import GroupReport
     from bidsapp.synthesis.statistics import Interval
 
-# Name, heading, decimals, and which way is better.
-MEASURES = (
-    ("mae", "MAE", 3, "lower"),
-    ("rmse", "RMSE", 3, "lower"),
+# Name, heading, decimals where they do not depend on the units of errors, and which way is better.
+MEASURES: tuple[tuple[str, str, int | None, str], ...] = (
+    ("mae", "MAE", None, "lower"),
+    ("rmse", "RMSE", None, "lower"),
     ("psnr", "PSNR, dB", 2, "higher"),
     ("ssim", "SSIM", 3, "higher"),
     ("ms_ssim", "MS-SSIM", 3, "higher"),
     ("ncc", "Pearson’s r", 3, "higher"),
     ("sharpness", "Sharpness", 3, "nearer to 1"),
-    ("mae_fluid", "MAE in fluid", 3, "lower"),
-    ("mae_grey", "MAE in grey matter", 3, "lower"),
-    ("mae_white", "MAE in white matter", 3, "lower"),
+    ("mae_fluid", "MAE in fluid", None, "lower"),
+    ("mae_grey", "MAE in grey matter", None, "lower"),
+    ("mae_white", "MAE in white matter", None, "lower"),
+    ("mae_head", "MAE in the head, without air", None, "lower"),
+    ("mae_soft", "MAE in soft tissue", None, "lower"),
+    ("mae_bone", "MAE in bone", None, "lower"),
+    ("mae_air", "MAE in air", None, "lower"),
+    ("mean_air", "Mean HU of air", None, "nearer to −1000"),
     ("dice_dark", "Dice, darkest class", 3, "higher"),
     ("dice_middle", "Dice, middle class", 3, "higher"),
     ("dice_bright", "Dice, brightest class", 3, "higher"),
@@ -45,7 +50,7 @@ def summary_table(report: GroupReport) -> dict[str, object]:
         {
             "measure": heading,
             "better": better,
-            "cells": [_cell(report.summary[name].get(model), digits) for model in report.columns],
+            "cells": [_cell(report.summary[name].get(model), digits or report.digits) for model in report.columns],
         }
         for name, heading, digits, better in MEASURES
         if name in report.summary
@@ -60,15 +65,16 @@ def participant_tables(report: GroupReport) -> list[dict[str, object]]:
     """
     participants = dict.fromkeys(str(row["participant"]) for row in report.rows if row.get("participant"))
     means = {(name, model): _means(report, name, model) for name, *_ in MEASURES for model in report.columns}
+
+    def shown(name: str, participant: str, digits: int | None) -> list[str]:
+        return [show(means[name, model].get(participant), digits or report.digits) for model in report.columns]
+
     return [
         {
             "participant": participant,
             "visits": len({row.get("visit") for row in report.rows if row.get("participant") == participant}),
             "rows": [
-                (
-                    heading,
-                    [show(means[name, model].get(participant), digits) for model in report.columns],
-                )
+                (heading, shown(name, participant, digits))
                 for name, heading, digits, _ in MEASURES
                 if name in report.summary
             ],

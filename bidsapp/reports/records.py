@@ -91,6 +91,10 @@ class GroupReport:
         where it was judged, ``verdict`` and ``reasons``.
     false_alarms : float or None
         Share of clean images that verdicts may flag; ``None`` where nothing was judged.
+    hounsfield : bool
+        Whether the target is a CT: errors are in Hounsfield units, in the head.
+    dataset : str
+        Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
         Visits that were left out: label, reason, hint.
     figures : sequence of Figure
@@ -109,7 +113,29 @@ class GroupReport:
     summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
     false_alarms: float | None = None
+    hounsfield: bool = False
+    dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
     figures: Sequence[Figure] = ()
     methods: str = ""
     sloppy: bool = False
+
+    @property
+    def units(self) -> str:
+        """Units of errors."""
+        return "HU" if self.hounsfield else "normalized units"
+
+    @property
+    def digits(self) -> int:
+        """Decimals that errors are shown with."""
+        return 1 if self.hounsfield else 3
+
+    @property
+    def region(self) -> str:
+        """Where a loss and measures look."""
+        return region(hounsfield=self.hounsfield)
+
+
+def region(*, hounsfield: bool) -> str:
+    """Return where a loss and measures look: in the brain, or for a CT in the head and around it."""
+    return "the head and 10 mm around it" if hounsfield else "the brain"

@@ -15,7 +15,7 @@ from bidsapp.synthesis.metrics import agreement
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Plan
     from bidsapp.synthesis.metrics import Agreement
     from bidsapp.synthesis.pairs import Volume
 
@@ -41,13 +41,17 @@ def measure(volume: Volume, image: NDArray[np.float32], plan: Plan) -> Agreement
     """
     if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
         return None
+    target, scale = volume.target, volume.pair.target_scale
+    hounsfield = scale is not None and scale.method == "hu"
+    if scale is not None and hounsfield:
+        image, target = np.clip(scale.inverse(image), AIR_HU, MAX_HU), scale.inverse(target)  # as it is written
     return agreement(
         image,
-        volume.target,
+        target,
         volume.loss_mask,
         spacing=voxel_sizes(volume.affine),
-        tissues=_tissues(volume, plan),
-        limits=_limits(volume.pair),
+        tissues=None if hounsfield else _tissues(volume, plan),
+        hounsfield=hounsfield,
     )
 
 
@@ -68,12 +72,3 @@ def _tissues(volume: Volume, plan: Plan) -> NDArray[np.uint8] | None:
     except DataError:  # an image of one intensity: measured all the same, in no tissue
         return None
     return classes
-
-
-def _limits(pair: Pair) -> tuple[float, float] | None:
-    """Return the range of Hounsfield units on the scale of the target, if that is a CT."""
-    scale = pair.target_scale
-    if scale is None or scale.method != "hu":
-        return None
-    low, high = (float(scale.forward(np.array(value))) for value in (AIR_HU, MAX_HU))
-    return low, high

@@ -1,4 +1,4 @@
-"""How far a prediction is from the acquired image, inside the brain."""
+"""How far a prediction is from the acquired image, inside the brain; of a CT in the head and the air around it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.ct import AIR_HU, BONE_HU, CLEAR_AIR_HU, MAX_HU, SOFT_TISSUE_HU
 from bidsapp.imaging.tissue import FLUID, GREY, WHITE, intensity_classes
 from bidsapp.synthesis.structure import ms_ssim, ssim
 
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 
 _CLASS = (
     "of three intensity classes, found in either image on its own by fuzzy c-means; in a T1w they are fluid, grey "
-    "and white matter, in a FLAIR the last two change places, in a T2w all three"
+    "and white matter, in a FLAIR the last two change places, in a T2w all three; in a CT they are air, soft "
+    "tissue and bone"
 )
+_DENSER = f"above {SOFT_TISSUE_HU[0]:g} HU"
 # Of each field of `Agreement`, what tables say of it.
 MEASURED = {
-    "mae": "Mean absolute error in the brain where the target was acquired; normalized units, as for all errors",
+    "mae": "Mean absolute error in the brain where the target was acquired; normalized units, as for all errors; "
+    "of a CT, HU, and for brain read the head and 10 mm around it, without the table, here and below",
     "rmse": "Root mean square error there",
     "psnr": "Peak signal-to-noise ratio, dB, the peak being data_range; n/a where both images are the same",
     "ssim": "Structural similarity (doi:10.1109/TIP.2003.819861), windows of σ = 1.5 voxels, mean over the brain",
@@ -36,6 +40,12 @@ MEASURED = {
     "mae_fluid": "Mean absolute error in the fluid of the T1w; n/a where a T1w is neither source nor target",
     "mae_grey": "Mean absolute error in its grey matter",
     "mae_white": "Mean absolute error in its white matter",
+    "mae_head": f"Mean absolute error of a CT in the head without its air, HU: where the acquired one is {_DENSER}"
+    "; n/a for other targets, as are the next four",
+    "mae_soft": f"Mean absolute error of a CT in soft tissue, HU: {_DENSER} and at most {BONE_HU:g} HU",
+    "mae_bone": f"Mean absolute error of a CT in bone, HU: above {BONE_HU:g} HU",
+    "mae_air": f"Mean absolute error of a CT in air, HU: at most {SOFT_TISSUE_HU[0]:g} HU",
+    "mean_air": f"Mean of a predicted CT where the acquired one is at most {CLEAR_AIR_HU:g} HU; air has -1000 HU",
     "dice_dark": f"Dice overlap of the darkest {_CLASS}",
     "dice_middle": "Dice overlap of the middle one",
     "dice_bright": "Dice overlap of the brightest",
@@ -60,6 +70,11 @@ class Agreement:
     mae_fluid: float
     mae_grey: float
     mae_white: float
+    mae_head: float
+    mae_soft: float
+    mae_bone: float
+    mae_air: float
+    mean_air: float
     dice_dark: float
     dice_middle: float
     dice_bright: float
@@ -77,7 +92,7 @@ def agreement(
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     tissues: NDArray[np.uint8] | None = None,
-    limits: tuple[float, float] | None = None,
+    hounsfield: bool = False,
 ) -> Agreement:
     """Measure the agreement of two images inside a mask.
 
@@ -91,9 +106,10 @@ def agreement(
         Edges of a voxel, mm.
     tissues : ndarray of uint8, shape (X, Y, Z), or None
         Classes of the T1w; see `bidsapp.imaging.tissue`.
-    limits : (float, float) or None
-        Fixed dynamic range. PSNR and structural similarity are then computed of images clipped to it, which is
-        how SynthRAD2025 compares CTs. ``None``: the acquired image's own range, and nothing is clipped.
+    hounsfield : bool
+        The images are CTs in Hounsfield units. PSNR and structural similarity are then computed of images clipped
+        to the fixed range of −1024 to 3071 HU, which is how SynthRAD2025 compares them; else in the acquired
+        image's own range, and nothing is clipped.
 
     Returns
     -------
@@ -101,9 +117,9 @@ def agreement(
     """
     a, b = (image.astype(np.float64) for image in (predicted, acquired))
     error = np.abs(a[mask] - b[mask])
-    low, high = limits or np.percentile(b[mask], (0.5, 99.5))
+    low, high = (AIR_HU, MAX_HU) if hounsfield else np.percentile(b[mask], (0.5, 99.5))
     data_range = float(high - low)
-    seen = [np.clip(image, low, high) if limits else image for image in (a, b)]
+    seen = [np.clip(image, low, high) if hounsfield else image for image in (a, b)]
     return Agreement(
         mae=float(error.mean()),
         rmse=float(np.sqrt(np.mean(error**2))),
@@ -113,6 +129,7 @@ def agreement(
         ncc=_correlation(a[mask], b[mask]),
         sharpness=_sharpness(a, b, mask, spacing),
         **_tissue_errors(error, None if tissues is None else tissues[mask]),
+        **_density_errors(error, a[mask], b[mask], known=hounsfield),
         **_class_overlap(a[mask], b[mask]),
         data_range=data_range,
     )
@@ -145,11 +162,29 @@ def _sharpness(
 
 def _tissue_errors(error: NDArray[np.float64], tissues: NDArray[np.uint8] | None) -> dict[str, float]:
     """Return the mean absolute error in each tissue class; `error` and `tissues` are of the voxels in the mask."""
-    means = {}
-    for name, label in (("mae_fluid", FLUID), ("mae_grey", GREY), ("mae_white", WHITE)):
-        found = error[:0] if tissues is None else error[tissues == label]
-        means[name] = float(found.mean()) if found.size else math.nan
-    return means
+    labels = {"mae_fluid": FLUID, "mae_grey": GREY, "mae_white": WHITE}
+    return {
+        name: math.nan if tissues is None else _mean(error[tissues == label]) for name, label in labels.items()
+    }
+
+
+def _density_errors(
+    error: NDArray[np.float64], predicted: NDArray[np.float64], acquired: NDArray[np.float64], *, known: bool
+) -> dict[str, float]:
+    """Return the mean absolute error in each density class of the acquired CT, where densities are known."""
+    dense, bone = acquired > SOFT_TISSUE_HU[0], acquired > BONE_HU
+    means = {
+        "mae_head": _mean(error[dense]),
+        "mae_soft": _mean(error[dense & ~bone]),
+        "mae_bone": _mean(error[bone]),
+        "mae_air": _mean(error[~dense]),
+        "mean_air": _mean(predicted[acquired <= CLEAR_AIR_HU]),
+    }
+    return means if known else dict.fromkeys(means, math.nan)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else math.nan
 
 
 def _class_overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> dict[str, float]:

@@ -1,4 +1,8 @@
-"""From a pair's files to the arrays that a network reads: cropped to the brain, with input channels stacked."""
+"""From a pair's files to the arrays that a network reads: cropped to the brain, with input channels stacked.
+
+Where a CT is predicted, all that is said of the brain here and in sampling, losses and inference is true of the
+head and the air around it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from bidsapp.records import Pair
 
 # Normalized intensities are counted in interquartile ranges from the median; air lies about five below it.
-# Inputs are shifted by this much, so that air, the masked-out background and zero padding are the same number.
+# Inputs are shifted by this much, so that air, the masked-out background and zero padding are nearly one number.
 AIR = 5.0
 MARGIN_MM = 8.0
 
@@ -92,7 +96,7 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     Returns
     -------
     Volume
-        Cropped to the brain mask and a margin of 8 mm.
+        Cropped to where an image is predicted, the mask and the pair's margin, and 8 mm more.
 
     Raises
     ------
@@ -100,10 +104,10 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
         A file cannot be read, lies on another grid, or the mask is empty.
     """
     mask_image = _open(pair.mask)
-    mask = np.asarray(mask_image.dataobj) > 0
-    if not mask.any():
-        raise DataError(f"{pair.mask}: empty brain mask", "look at the scan, and leave the visit out")
     affine = mask_image.affine
+    mask = _grown(np.asarray(mask_image.dataobj) > 0, affine, pair.margin_mm)
+    if not mask.any():
+        raise DataError(f"{pair.mask}: empty mask", "look at the scan, and leave the visit out")
     box = _bounding_box(mask, affine)
     inside = mask[box]
     sources = [np.float32(0) if path is None else _read(path, mask_image, box) for path in pair.sources]
@@ -120,6 +124,13 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     inputs = np.stack(channels).astype(np.float32)
     code = int(mask_image.header["sform_code"]) or 1
     return Volume(pair, inputs, inside, target, loss_mask, affine, mask.shape, code, box)
+
+
+def _grown(mask: NDArray[np.bool_], affine: NDArray[np.float64], margin_mm: float) -> NDArray[np.bool_]:
+    """Return a mask and all that is at most so far from it."""
+    if not margin_mm or not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=voxel_sizes(affine)) <= margin_mm)
 
 
 def _between(

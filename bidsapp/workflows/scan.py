@@ -114,8 +114,12 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     else:
         _connect_alignment(workflow, corrected, source, method, tissue=settings.reference == "T1w")
     if method.ct or scan.contrast == settings.reference:
-        head = _node("head", HeadMask(ct=method.ct))
+        head = _node("head", HeadMask())
         workflow.connect([(resample, head, [("out_file", "in_file")]), (head, sink, [("out_file", "head")])])
+        if method.ct:
+            register = workflow.get_node("register")
+            workflow.connect([(header, head, [("out_file", "scan")]), (head, sink, [("measured", "measured")])])
+            workflow.connect(register, "transform", head, "transform")
     return workflow
 
 

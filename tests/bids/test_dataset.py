@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bidsapp.bids import sink
-from bidsapp.bids.dataset import open_derivatives
+from bidsapp.bids.dataset import dataset_name, open_derivatives
 from bidsapp.bids.gather import gather
 from bidsapp.bids.participants import update_participants
 from bidsapp.errors import CannotCreateError, NothingSelectedError, UsageError
@@ -37,6 +37,17 @@ def test_links_to_given_datasets_are_added_to_those_that_are_there(dataset, tmp_
     open_derivatives(dataset(derivatives=(f"two={tmp_path / 'b'}",)))
     links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
     assert links == {"raw": "../raw", "one": "../a", "two": "../b"}
+
+
+@pytest.mark.parametrize(
+    ("description", "end"), [('{"Name": "heads, simulated"}', ", of heads, simulated"), ("[]", ""), ("{", "")]
+)
+def test_derivatives_are_named_after_their_dataset(dataset, description, end):
+    settings = dataset()
+    (settings.bids_dir / "dataset_description.json").write_text(description)
+    name = dataset_name(open_derivatives(settings))
+    assert name == f"SynthPrep: contrasts on a common grid, and synthesized ones{end}"
+    assert dataset_name(settings.bids_dir / "nowhere") == ""
 
 
 def test_the_validator_finds_no_error(derivatives, tmp_path):

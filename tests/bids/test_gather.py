@@ -8,7 +8,7 @@ from bidsapp.bids import names
 from bidsapp.bids.gather import gather
 from bidsapp.records import Scan, Visit
 
-from ..derived import write_visit
+from ..derived import HU, write_visit
 
 SOURCES = ("T1w", "T2w")
 
@@ -86,3 +86,18 @@ def test_a_visit_is_known_by_its_reference_whatever_is_missing(derivatives):
     assert known_by(may_miss=True) == "1" * 64
     flag(derivatives, "01", "T2w")
     assert known_by(may_miss=True) == "1" * 64
+
+
+def test_a_ct_is_predicted_in_the_head_and_learned_where_it_was_scanned(tmp_path):
+    for subject, contrasts in {"01": ("T1w", "ct"), "02": ("T1w",)}.items():
+        write_visit(tmp_path, Visit(subject, None, tuple(Scan(Path(c), c) for c in contrasts)))
+    paired, alone = gather(tmp_path, ("T1w",), "ct", "T1w").visits
+    for visit in (paired, alone):
+        assert visit.pair.mask.name == f"{visit.pair.visit}_desc-head_mask.nii.gz"
+        assert visit.pair.margin_mm == 10
+    assert paired.pair.target.name == "sub-01_space-T1w_desc-normalized_ct.nii.gz"
+    assert paired.pair.target_mask.name == "sub-01_space-T1w_desc-measuredct_mask.nii.gz"
+    assert paired.pair.target_scale == HU
+    assert (alone.pair.target, alone.pair.target_mask) == (None, None)
+    (from_ct,) = gather(tmp_path, ("ct",), "T1w", "T1w").visits
+    assert (from_ct.pair.mask.name, from_ct.pair.margin_mm) == ("sub-01_desc-brain_mask.nii.gz", 0)

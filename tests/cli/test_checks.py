@@ -70,3 +70,20 @@ def test_a_bundle_to_start_from_is_there_and_stays(bundle, tmp_path):
         settings_from([*PLACES, "--init-from", str(tmp_path)])
     with pytest.raises(UsageError, match="the new bundle would take its place"):
         settings_from(["/data", str(tmp_path / "out"), "group", "--init-from", str(bundle)])
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--target", "FLAIR", "--loss", "l1+bone"], "which a FLAIR has not"),
+        (["--target", "ct", "--match-to", "normalized"], "a predicted CT has Hounsfield units"),
+        (
+            ["--target", "ct", "--match-to", "/x_desc-preproc_ct.nii.gz"],
+            "a predicted CT has Hounsfield units",
+        ),
+    ],
+)
+def test_what_only_a_ct_has_or_has_not(words, reason):
+    with pytest.raises(UsageError, match=reason):
+        settings_from([*PLACES, *words])
+    assert settings_from([*PLACES, "--target", "ct", "--loss", "l1+bone"]).loss == "l1+bone"

@@ -3,11 +3,12 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.alignment import assess_alignment
 from bidsapp.imaging.brain import find_brain
-from bidsapp.imaging.ct import head_mask, hounsfield, soft_tissue
+from bidsapp.imaging.ct import head_mask, hounsfield, measured_region, soft_tissue
 from bidsapp.imaging.quality import brain_volume_ml, mask_overlap
 from bidsapp.imaging.registration import Head, register
 from bidsapp.imaging.transforms import LinearTransform, mean_displacement
@@ -59,6 +60,29 @@ def test_a_table_is_no_head(skull):
     data[5:55, 1:3, :] = 200
     with_table = head_mask(nib.Nifti1Image(data, image.affine))
     assert np.array_equal(with_table.get_fdata(), head_mask(image).get_fdata())
+
+
+def test_a_table_and_what_was_not_scanned_are_not_measured(skull):
+    image, _ = skull
+    data = image.get_fdata(dtype=np.float32)
+    head = head_mask(image)
+    data[5:55, 1:3, :] = -300
+    view = np.ones(data.shape, np.uint8)
+    view[:, :, 50:] = 0
+    found = measured_region(*(nib.Nifti1Image(values, image.affine) for values in (data, head.get_fdata(), view)))
+    expected = view > 0
+    expected[5:55, 1:3, :] = False
+    assert np.array_equal(found.get_fdata() > 0, expected)
+
+
+def test_skin_that_shares_a_voxel_with_air_is_no_table(skull):
+    image, _ = skull
+    data = image.get_fdata(dtype=np.float32)
+    head = head_mask(image)
+    rim = ndimage.binary_dilation(head.get_fdata() > 0) & (head.get_fdata() == 0)
+    data[rim] = -600
+    view = nib.Nifti1Image(np.ones(data.shape, np.uint8), image.affine)
+    assert measured_region(nib.Nifti1Image(data, image.affine), head, view).get_fdata().all()
 
 
 def test_air_has_no_brain():

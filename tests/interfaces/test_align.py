@@ -89,3 +89,21 @@ def test_a_normalized_image_is_zero_at_the_median_and_one_wide(files, tmp_path):
     assert np.percentile(z, [25, 50, 75]) @ [-1, 0, 1] == pytest.approx(1, abs=1e-5)
     assert np.median(z) == pytest.approx(0, abs=1e-5)
     assert z * outputs.scale["scale"] + outputs.scale["offset"] == pytest.approx(x, abs=1e-3)
+
+
+def test_a_ct_is_measured_within_its_field_of_view(ball, transform, tmp_path):
+    bright, inside = ball()
+    ct = np.where(inside.get_fdata() > 0, 40, -1000).astype(np.float32)
+    paths = [str(tmp_path / f"{name}.nii") for name in ("common", "acquired")]
+    for path, image in zip(paths, (ct, ct[:, 10:]), strict=True):
+        affine = bright.affine.copy()
+        affine[1, 3] += 2.0 * (ct.shape[1] - image.shape[1])
+        nib.save(nib.Nifti1Image(image, affine), path)
+    outputs = HeadMask(in_file=paths[0], scan=paths[1], transform=transform).run(cwd=str(tmp_path)).outputs
+    head, ball = (image.get_fdata() for image in (nib.load(outputs.out_file), inside))
+    assert 2 * (head * ball).sum() > 0.97 * (head.sum() + ball.sum())
+    measured = nib.load(outputs.measured)
+    assert measured.get_data_dtype() == np.uint8
+    seen = np.flatnonzero(measured.get_fdata().any(axis=(0, 2)))
+    # The scan lacks 10 rows, its outermost voxel reaches half a row further, and the transform moves it by 4.5.
+    assert (seen[0], seen[-1]) == (10 - 0.5 + 4.5, ct.shape[1] - 1)

@@ -20,6 +20,7 @@ VISIT = Visit(
     (
         Scan(Path(f"{RAW}/sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz"), "T1w"),
         Scan(Path(f"{RAW}/sub-01/ses-A/anat/sub-01_ses-A_acq-2d_FLAIR.nii.gz"), "FLAIR", {"acq": "2d"}),
+        Scan(Path(f"{RAW}/sub-01/ses-A/ct/sub-01_ses-A_ct.nii.gz"), "ct"),
     ),
 )
 
@@ -35,6 +36,7 @@ def sink(files, tmp_path):
         if contrast == "T1w":
             more["head"] = mask
         else:
+            more |= {"head": mask, "measured": mask} if contrast == "ct" else {}
             more["transform"] = str(write_itk(LinearTransform(np.eye(4)), tmp_path / "t.txt"))
         work = tmp_path / f"work-{contrast}"
         work.mkdir(exist_ok=True)
@@ -63,7 +65,7 @@ def sink(files, tmp_path):
     return sink
 
 
-@pytest.mark.parametrize(("contrast", "count"), [("T1w", 9), ("FLAIR", 9)])
+@pytest.mark.parametrize(("contrast", "count"), [("T1w", 9), ("FLAIR", 9), ("ct", 13)])
 def test_what_is_promised_is_written(sink, tmp_path, contrast, count):
     out = tmp_path / "out"
     record = sink(contrast, out)

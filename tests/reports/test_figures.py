@@ -164,3 +164,18 @@ def test_a_single_loss_moves_no_curve_wherever_it_stands():
 
 def test_training_figure_of_nothing_is_an_empty_frame(tmp_path):
     assert training_figure({}, tmp_path / "t.svg").is_file()
+
+
+def test_a_ct_is_shown_in_a_bone_window(tmp_path):
+    image, mask = head()
+    inside = np.asarray(mask.dataobj) > 0
+    ct = np.where(inside, 400, -1024).astype(np.float32)
+    wrong = np.where(inside, 1300, -1024).astype(np.float32)
+    heads = [nib.Nifti1Image(values, image.affine) for values in (wrong, ct)]
+    half = nib.Nifti1Image(np.full(wrong.shape, 100.0), image.affine)
+    path = synthesis_figure([image], heads[0], half, heads[1], mask, tmp_path / "s.svg", ct=True)
+    assert "uncertainty and error, HU" in texts(path)
+    shown = [pictures(path)[place] for place in (1, 3)]
+    middles = [picture[picture.shape[0] // 2, picture.shape[1] // 2] for picture in shown]
+    assert middles[0].min() > 250
+    assert middles[1].astype(int) == pytest.approx(127, abs=6)  # level 400, width 1800

@@ -220,3 +220,26 @@ def test_a_prediction_says_which_sources_it_lacked(tmp_path):
     text = write_group_report(report(predictions=[item]), tmp_path / "group.html").read_text(encoding="utf-8")
     said = "fold 0, which never saw the participant; without T2w, PDw"
     assert table_rows(text, "synthesized")[1:] == [["sub-04", "yes", said, "x"]]
+
+
+def test_errors_of_a_ct_are_hounsfield_units_and_the_dataset_is_named(tmp_path):
+    hounsfield = report(
+        plan={"sources": ("T1w",), "target": "ct"},
+        hounsfield=True,
+        dataset="SynthPrep derivatives of painted heads",
+        summary={
+            "mae": {"unet": Interval(2, 31.26, 30, 32)},
+            "mae_bone": {"unet": Interval(2, 101.26, 90.04, 120)},
+            "mean_air": {"unet": Interval(2, -998.26, -1003, -990)},
+        },
+        rows=[{**row, "mae": 100 * row["mae"]} for row in report().rows],
+    )
+    text = write_group_report(hounsfield, tmp_path / "group.html").read_text(encoding="utf-8")
+    cells = {row[0]: row[2] for row in table_rows(text, "measures")[1:]}
+    assert cells["MAE in bone"] == "101.390.0 … 120.0"
+    assert cells["Mean HU of air"].startswith("-998.3")
+    assert table_rows(text, "agreement")[2][2] == "30.0"
+    assert "on people it never saw: 31.0 HU, 24 % below floor." in text
+    assert "Errors are in HU, inside the head and 10 mm around it" in text
+    assert "Dataset: SynthPrep derivatives of painted heads." in text
+    assert "normalized units" not in text

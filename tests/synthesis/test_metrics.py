@@ -105,7 +105,7 @@ def test_mae_psnr_and_ms_ssim_of_a_ct_are_synthrads(shape):
     predicted, acquired, mask = scans(shape)
     predicted, acquired = (1500 * image for image in (predicted, acquired))  # some of it outside the range
     assert acquired[mask].max() > HU[1]
-    result = agreement(predicted, acquired, mask, limits=HU)
+    result = agreement(predicted, acquired, mask, hounsfield=True)
     a, b = predicted.astype(float)[mask], acquired.astype(float)[mask]
     assert result.mae == pytest.approx(np.abs(a - b).mean(), abs=1e-6)
     assert result.data_range == 4095
@@ -149,6 +149,20 @@ def test_errors_by_tissue_and_overlap_of_classes():
     assert result.dice_bright == pytest.approx(2 * (counts[2] - 100) / (2 * counts[2] - 100), abs=0.003)
 
 
+def test_errors_of_a_ct_by_density():
+    acquired = np.full((12, 12, 20), -1000, np.float32)
+    acquired[:, :, 8:] = 40
+    acquired[:, :, 16:] = 900
+    acquired[:, :, 7] = -400  # skin and air
+    predicted = acquired + np.where(acquired < -200, 20, np.where(acquired > 300, -200, 5)).astype(np.float32)
+    result = agreement(predicted, acquired, np.ones(acquired.shape, bool), hounsfield=True)
+    assert (result.mae_air, result.mae_soft, result.mae_bone) == pytest.approx((20, 5, 200))
+    assert result.mae_head == pytest.approx((4 * 5 + 2 * 200) / 6)
+    assert result.mae == pytest.approx((4 * 20 + 4 * 5 + 2 * 200) / 10)
+    assert result.mean_air == pytest.approx(-980)
+    assert math.isnan(agreement(predicted, acquired, np.ones(acquired.shape, bool)).mae_bone)
+
+
 def test_a_prediction_of_one_intensity_has_neither_classes_nor_correlation():
     _, acquired, mask = scans((20, 20, 20))
     result = agreement(np.zeros_like(acquired), acquired, mask)
@@ -165,8 +179,11 @@ def test_tissues_are_those_of_the_t1w_and_a_ct_has_its_fixed_range(pairs, plan):
     assert 0.2 < result.mae_grey < 0.8
     assert math.isnan(measure(volume, image, dataclasses.replace(plan, sources=("T2w",))).mae_grey)
     hu = dataclasses.replace(volume.pair, target_scale=IntensityScale("hu", 0.0, 100.0))
-    result = measure(dataclasses.replace(volume, pair=hu), image, plan)
-    assert result.data_range == pytest.approx(40.95)
+    result = measure(dataclasses.replace(volume, pair=hu), volume.target + np.float32(0.25), plan)
+    assert (result.data_range, result.mae, result.mae_head) == pytest.approx((4095, 25, 25), rel=1e-4)
+    assert math.isnan(result.mae_grey)  # its tissues are looked for in a brain, not in a head
+    beyond = measure(dataclasses.replace(volume, pair=hu), volume.target + np.float32(100), plan)
+    assert beyond.mae == pytest.approx((3071 - 100 * volume.target[volume.loss_mask]).mean(), rel=1e-4)  # clipped
     assert measure(load_volume(pairs[3], plan.features), image, plan) is None
 
 

@@ -80,3 +80,21 @@ def test_an_axial_range_restricts_loss_and_measures_but_not_the_prediction(pairs
     brain = np.flatnonzero(whole.mask.any(axis=tuple({0, 1, 2} - {height})))
     assert (brain[0] + 4, brain[-1] - 4) == (slices[0], slices[-1])
     assert np.array_equal(part.loss_mask.take(slices, height), whole.mask.take(slices, height))
+
+
+def test_a_margin_reaches_into_the_air_and_what_was_not_measured_has_no_loss(pairs, plan, tmp_path):
+    measured = np.ones((26, 30, 24), np.uint8)
+    measured[:, :6] = 0
+    path = tmp_path / "measured.nii"
+    nib.save(nib.Nifti1Image(measured, np.diag([-2.0, 2, 2, 1])), path)
+    volume = load_volume(dataclasses.replace(pairs[0], margin_mm=4.0, target_mask=path), plan.features)
+    whole = volume.full(np.ones(volume.mask.shape, np.float32), fill=0)
+    # The mask has 20 × 22 × 20 voxels of 2 mm; two more in every direction are within 4 mm, at corners fewer.
+    assert [len(np.flatnonzero(whole.any(axis=axes))) for axes in ((1, 2), (0, 2), (0, 1))] == [24, 26, 24]
+    assert whole[1, 4 + 11, 12] == 1
+    assert whole[1, 2, 0] == 0
+    source = np.asarray(nib.load(pairs[0].sources[0]).dataobj)[volume.box]
+    assert np.allclose(volume.inputs[0][volume.mask], source[volume.mask] + AIR)
+    lost = volume.mask & ~volume.loss_mask
+    assert np.array_equal(lost, volume.mask & (measured[volume.box] == 0))
+    assert lost.any()
