@@ -241,6 +241,8 @@ class Pair:
         measured; ``None``: all.
     margin_mm : float
         How far beyond `mask` an image is predicted; for a CT into the air around the head.
+    zeros : tuple of (float or None)
+        For a CT: the normalized value of no signal in each source, so that air is the same number in all visits.
     """
 
     visit: str
@@ -253,6 +255,7 @@ class Pair:
     fingerprint: str = ""
     axial_range: tuple[float, float] | None = None
     margin_mm: float = 0.0
+    zeros: tuple[float | None, ...] = ()
 
     @property
     def present(self) -> tuple[Path, ...]:

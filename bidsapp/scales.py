@@ -76,6 +76,13 @@ class LandmarkScale:
 Scale = IntensityScale | LandmarkScale
 
 
+def zero_of(scale: Scale) -> float:
+    """Return the normalized value of no signal, which is air on MR."""
+    import numpy as np
+
+    return float(scale.forward(np.zeros(1))[0])
+
+
 def scale_from_json(content: Mapping[str, Any]) -> Scale:
     """Return the scale that a sidecar or a bundle has; `KeyError`, `TypeError`, `ValueError`: it is none."""
     method = str(content["Method"])

@@ -14,9 +14,9 @@ DEVICES = ("auto", "cpu", "cuda")
 NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
 # Normalizations of the article's network; the others have batch normalization.
 NORMS = ("batch", "weight", "spectral")
-LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient", "l1+bone")
+LOSSES = ("l1", "mse", "l1+ssim", "l1+gradient", "l1+gradient+bone")
 # Of a CT alone, whose numbers tell bone.
-CT_LOSSES = ("l1+bone",)
+CT_LOSSES = ("l1+gradient+bone",)
 SPATIAL_AUGMENTATIONS = ("spatial", "spatial+physics")
 AUGMENTATIONS = ("none", "intensity", "physics", *SPATIAL_AUGMENTATIONS)
 SAMPLINGS = ("foreground", "error")

@@ -15,7 +15,7 @@ from bidsapp.bids import names
 from bidsapp.bids.scans import RUN_AGAIN, on_reference, read_scans, scan_of
 from bidsapp.errors import DataError, NothingSelectedError
 from bidsapp.records import CT, Pair, Skip, Visit
-from bidsapp.scales import scale_from_json
+from bidsapp.scales import scale_from_json, zero_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -227,7 +227,10 @@ def _in_head(derivatives: Path, gathered: GatheredVisit, reference: str) -> Gath
     visit, pair = gathered.visit, gathered.pair
     head = derivatives / names.head_mask(visit, visit.scan(reference), reference)
     scanned = derivatives / names.measured_region(visit, visit.scan(CT), reference) if pair.target else None
-    return replace(gathered, pair=replace(pair, mask=head, target_mask=scanned, margin_mm=CT_MARGIN_MM))
+    sidecars = [path and path.with_name(names.sidecar(path.name)) for path in pair.sources]
+    zeros = tuple(None if sidecar is None else zero_of(read_scale(sidecar)) for sidecar in sidecars)
+    around = replace(pair, mask=head, target_mask=scanned, margin_mm=CT_MARGIN_MM, zeros=zeros)
+    return replace(gathered, pair=around)
 
 
 def _spacing(mask: Path) -> tuple[float, ...]:

@@ -194,8 +194,8 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--loss",
         choices=LOSSES,
-        help="what its training minimizes; l1+bone: of a CT, with five times the weight in bone (what suits the "
-        "network)",
+        help="what its training minimizes; l1+gradient+bone: of a CT, with three times the weight in bone (what "
+        "suits the network)",
     )
     group.add_argument(
         "--augmentation",

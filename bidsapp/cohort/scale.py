@@ -11,7 +11,7 @@ from bidsapp.cohort.ravel import RavelCohort
 from bidsapp.cohort.standards import Standards
 from bidsapp.errors import DataError
 from bidsapp.records import CT, Skip
-from bidsapp.scales import Population
+from bidsapp.scales import Population, zero_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,11 +94,15 @@ def _standardized(
     settings: Settings, way: Standards | RavelCohort, gathered: GatheredVisit, population: Population
 ) -> GatheredVisit:
     visit, pair = gathered.visit, gathered.pair
-    sources = [
-        path if path is None or contrast == CT else way.apply(visit, contrast, population)[0]
+    done = {
+        contrast: way.apply(visit, contrast, population)
         for contrast, path in zip(settings.source, pair.sources, strict=True)
-    ]
+        if path is not None and contrast != CT
+    }
+    sources = [done[c][0] if c in done else path for c, path in zip(settings.source, pair.sources, strict=True)]
     changes: dict[str, Any] = {"sources": tuple(sources)}
+    if pair.zeros:
+        changes["zeros"] = tuple(zero_of(done[c][1]) if c in done else None for c in settings.source)
     if pair.target is not None and settings.target != CT:
         changes["target"], changes["target_scale"] = way.apply(visit, settings.target, population)
     return replace(gathered, pair=replace(pair, **changes))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Inputs are shifted by this much, so that air, the masked-out background and zero padding are nearly one number.
 AIR = 5.0
 MARGIN_MM = 8.0
+# On scales on which the brain is at 0, air is two or more below.
+LEAST_DEPTH = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     box = _bounding_box(mask, affine)
     inside = mask[box]
     sources = [np.float32(0) if path is None else _read(path, mask_image, box) for path in pair.sources]
-    channels = [np.where(inside, source + np.float32(AIR), 0) for source in sources]
+    zeros = pair.zeros or (None,) * len(sources)
+    channels = [np.where(inside, _above_air(*source), 0) for source in zip(sources, zeros, strict=True)]
     if presence:
         channels += [inside & (path is not None) for path in pair.sources]
     channels += [np.where(inside, FEATURES[name](inside, affine), 0) for name in features]
@@ -124,6 +127,18 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     inputs = np.stack(channels).astype(np.float32)
     code = int(mask_image.header["sform_code"]) or 1
     return Volume(pair, inputs, inside, target, loss_mask, affine, mask.shape, code, box)
+
+
+def _above_air(source: NDArray[np.float32] | np.float32, zero: float | None) -> NDArray[np.float32] | np.float32:
+    """Return normalized intensities as a network reads them: the brain is about 5, air about 0.
+
+    In a brain it is enough to shift them. Where air is looked at, too, `zero` is its normalized value: merely
+    shifted it would lie at 0 to 4, elsewhere in each visit, as the brain's intensities spread. Signals are then
+    counted in fifths of the brain's, which is at 0 on a scale that has air below it, else at 1.
+    """
+    if zero is None:
+        return source + np.float32(AIR)
+    return np.float32(AIR) * (1 - source / np.float32(zero) if zero < -LEAST_DEPTH else source - np.float32(zero))
 
 
 def _grown(mask: NDArray[np.bool_], affine: NDArray[np.float64], margin_mm: float) -> NDArray[np.bool_]:

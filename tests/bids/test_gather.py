@@ -95,9 +95,11 @@ def test_a_ct_is_predicted_in_the_head_and_learned_where_it_was_scanned(tmp_path
     for visit in (paired, alone):
         assert visit.pair.mask.name == f"{visit.pair.visit}_desc-head_mask.nii.gz"
         assert visit.pair.margin_mm == 10
+        assert visit.pair.zeros == (-100.0 / 20.0,)
     assert paired.pair.target.name == "sub-01_space-T1w_desc-normalized_ct.nii.gz"
     assert paired.pair.target_mask.name == "sub-01_space-T1w_desc-measuredct_mask.nii.gz"
     assert paired.pair.target_scale == HU
     assert (alone.pair.target, alone.pair.target_mask) == (None, None)
     (from_ct,) = gather(tmp_path, ("ct",), "T1w", "T1w").visits
     assert (from_ct.pair.mask.name, from_ct.pair.margin_mm) == ("sub-01_desc-brain_mask.nii.gz", 0)
+    assert from_ct.pair.zeros == ()

@@ -75,7 +75,7 @@ def test_a_bundle_to_start_from_is_there_and_stays(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--target", "FLAIR", "--loss", "l1+bone"], "which a FLAIR has not"),
+        (["--target", "FLAIR", "--loss", "l1+gradient+bone"], "which a FLAIR has not"),
         (["--target", "ct", "--match-to", "normalized"], "a predicted CT has Hounsfield units"),
         (
             ["--target", "ct", "--match-to", "/x_desc-preproc_ct.nii.gz"],
@@ -86,4 +86,4 @@ def test_a_bundle_to_start_from_is_there_and_stays(bundle, tmp_path):
 def test_what_only_a_ct_has_or_has_not(words, reason):
     with pytest.raises(UsageError, match=reason):
         settings_from([*PLACES, *words])
-    assert settings_from([*PLACES, "--target", "ct", "--loss", "l1+bone"]).loss == "l1+bone"
+    assert settings_from([*PLACES, "--target", "ct", "--loss", "l1+gradient+bone"]).loss == "l1+gradient+bone"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bidsapp.bids import names, sidecars, sink
-from bidsapp.bids.gather import gather
+from bidsapp.bids.gather import gather, read_scale
 from bidsapp.cohort.scale import apply_population, fit_population
 from bidsapp.errors import DataError
 from bidsapp.records import Scan, Visit
-from bidsapp.scales import IntensityScale, Population
+from bidsapp.scales import IntensityScale, Population, zero_of
 from bidsapp.settings import Settings
 
 EDGE = 24
@@ -120,3 +120,16 @@ def test_a_visit_that_lacks_a_source_is_brought_to_the_scale_of_the_others(cohor
     assert done.pair.sources[1] is None
     with pytest.raises(DataError, match="no visit can be read to fit --normalization nyul to"):
         fit_population(settings, [lacking])
+
+
+def test_what_no_signal_is_follows_the_scale(cohort):
+    settings, visits = cohort
+    population = fit_population(settings, visits)
+    around = [replace(visit, pair=replace(visit.pair, zeros=(-5.0,))) for visit in visits]
+    plain, moved = (apply_population(settings, given, population)[0] for given in (visits, around))
+    assert all(visit.pair.zeros == () for visit in plain)
+    for visit in moved:
+        (path,) = visit.pair.sources
+        scale = read_scale(path.with_name(names.sidecar(path.name)))
+        assert visit.pair.zeros == (zero_of(scale),)
+        assert visit.pair.zeros != (-5.0,)

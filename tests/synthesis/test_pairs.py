@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import DataError
+from bidsapp.scales import IntensityScale, zero_of
 from bidsapp.synthesis.pairs import AIR, FEATURES, load_volume, world_axes
 
 
@@ -98,3 +99,17 @@ def test_a_margin_reaches_into_the_air_and_what_was_not_measured_has_no_loss(pai
     lost = volume.mask & ~volume.loss_mask
     assert np.array_equal(lost, volume.mask & (measured[volume.box] == 0))
     assert lost.any()
+
+
+@pytest.mark.parametrize(("offset", "brain"), [(90.0, 90.0), (0.0, 30.0)])
+def test_air_is_nothing_and_the_brain_five_where_the_zero_is_known(pairs, plan, tmp_path, offset, brain):
+    scale = IntensityScale("robust", offset, 30.0)
+    signal = np.zeros((26, 30, 24), np.float32)
+    signal[:13] = brain
+    path = tmp_path / "source.nii"
+    nib.save(nib.Nifti1Image(scale.forward(signal), np.diag([-2.0, 2, 2, 1])), path)
+    pair = dataclasses.replace(pairs[0], sources=(path, None), zeros=(zero_of(scale), None))
+    volume = load_volume(pair, plan.features)
+    values = np.where(signal[volume.box] > 0, AIR, 0)
+    assert np.allclose(volume.inputs[0], np.where(volume.mask, values, 0), atol=1e-5)
+    assert np.allclose(volume.inputs[1][volume.mask], AIR)  # a source that is missing
