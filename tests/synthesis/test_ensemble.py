@@ -113,6 +113,9 @@ def test_bundle(bundle, pairs, tmp_path):
     metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
     assert len(metrics) == 1 + 3 * 4  # the network, floor, forest and a second network for each held-out visit
     assert not (tmp_path / "cache").exists()
+    assert (bundle.trust.participants, bundle.trust.visits) == (3, 3)
+    assert again.trust.accepted == bundle.trust.accepted
+    assert {"likeness:T1w", "sharpness", "uncertainty"} <= set(bundle.trust.accepted)
     assert find_bundle(bundle.path, "k") == bundle
     assert {(r.visit, r.fold) for r in bundle.calibration.residuals} == {(s.visit, s.fold) for s in bundle.splits}
     assert bundle.calibration.factor() > 0
