@@ -35,16 +35,16 @@ demo: install
 	  mv $(DEMO)/bids.part $(DEMO)/bids; }
 	$(BIN)/synthprep $(DEMO)/bids $(DEMO)/derivatives participant group --max-minutes $(DEMO_MINUTES)
 
-# The bundle that the package carries, from nothing: some 40 minutes of one core.
+# The bundle that the package carries, from nothing: half an hour of one core.
 bundle: install
 	@mkdir -p $(BUNDLE)
 	test -d $(BUNDLE)/bids || { rm -rf $(BUNDLE)/bids.part && \
-	  $(BIN)/synthprep-phantom $(BUNDLE)/bids.part --participants 24 --seed 2026 --randomize --complete && \
+	  $(BIN)/synthprep-phantom $(BUNDLE)/bids.part --participants 18 --seed 2026 --randomize --complete && \
 	  mv $(BUNDLE)/bids.part $(BUNDLE)/bids; }
-	$(BIN)/python -c 'print("participant\tfold", *(f"sub-{n:02d}\t{n % 3}" for n in range(1, 25)), sep="\n")' \
+	$(BIN)/python -c 'print("participant\tfold", *(f"sub-{n:02d}\t{n % 3}" for n in range(1, 19)), sep="\n")' \
 	  > $(BUNDLE)/splits.tsv
 	$(BIN)/synthprep $(BUNDLE)/bids $(BUNDLE)/derivatives participant group --splits $(BUNDLE)/splits.tsv \
-	  --seed 2026 --omp-nthreads 1 --max-steps 1500 --augmentation physics --no-baseline --device cpu
+	  --seed 2026 --omp-nthreads 1 --max-steps 1200 --augmentation physics --no-baseline --device cpu
 	rm -rf bidsapp/models/T1w-to-FLAIR_phantom
 	mkdir -p bidsapp/models
 	cp -r $(BUNDLE)/derivatives/models/T1w-to-FLAIR_unet bidsapp/models/T1w-to-FLAIR_phantom
