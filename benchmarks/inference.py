@@ -70,16 +70,15 @@ def methods(volume, args):
     whole = np.zeros((1, len(volume.inputs), *volume.shape), np.float32)
     whole[0, :, *volume.box] = volume.inputs
     boxed = volume.inputs[None]
+    flipped = dataclasses.replace(plan, flip_averaging=True)
 
     def monai(inputs, window=WINDOW):
         with torch.inference_mode():
             return sliding_window_inference(torch.from_numpy(inputs), window, 1, trained.network)[0, 0].numpy()
 
     return {
-        "ours": lambda: predict([trained.network], volume, plan, fabric),
-        "ours, flip averaging": lambda: predict(
-            [trained.network], volume, dataclasses.replace(plan, flip_averaging=True), fabric
-        ),
+        "ours": lambda: predict([trained.network], volume, plan, fabric).image,
+        "ours, flip averaging": lambda: predict([trained.network], volume, flipped, fabric).image,
         "MONAI, image": lambda: monai(whole)[volume.box],
         "MONAI, brain's box": lambda: monai(boxed),
         TRUTH: lambda: monai(boxed, boxed.shape[2:]),

@@ -100,7 +100,7 @@ def errors(learned, held_out, sources, args: argparse.Namespace, seed: int, case
     results = []
     for case in cases:
         volumes = [load_volume(given(pair, case), plan.features, presence=may_miss) for pair in held_out]
-        results.append(fmean(measure(v, predict([network], v, plan, fabric), plan).mae for v in volumes))
+        results.append(fmean(measure(v, predict([network], v, plan, fabric).image, plan).mae for v in volumes))
     return results
 
 

@@ -82,7 +82,9 @@ def measured(args):
                 yield from rows(FLOOR, minutes, 0, next(iter(plans.values())), guesses)
                 for name, plan in plans.items():
                     trained = train(learned, plan, fabric, clock=clock)
-                    images = [(volume, predict([trained.network], volume, plan, fabric)) for volume in held_out]
+                    images = [
+                        (volume, predict([trained.network], volume, plan, fabric).image) for volume in held_out
+                    ]
                     yield from rows(name, minutes, trained.steps, plan, images)
 
 

@@ -83,7 +83,7 @@ def main() -> None:
         )
         for name, plan in candidates(args).items():
             trained = train(training, plan, fabric, clock=time.process_time)
-            images = [predict([trained.network], volume, plan, fabric) for volume in volumes]
+            images = [predict([trained.network], volume, plan, fabric).image for volume in volumes]
             results = [agreement(i, v.target, v.loss_mask) for i, v in zip(images, volumes, strict=True)]
             show(name, trained.steps, results)
 

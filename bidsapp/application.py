@@ -13,6 +13,7 @@ import numpy as np
 
 from bidsapp.bids import names
 from bidsapp.bids.sidecars import synth as synth_sidecar
+from bidsapp.bids.sidecars import uncertainty as uncertainty_sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.console import progress_bar
 from bidsapp.errors import AppError
@@ -25,6 +26,7 @@ from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.presence import used_and_missing
+from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bidsapp.bids.gather import GatheredVisit
-    from bidsapp.records import Pair
+    from bidsapp.records import Pair, Plan
     from bidsapp.rendering import Rendering
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
@@ -60,6 +62,8 @@ class Prediction:
         It was there already, made of the same files by the same bundle.
     agreement : dict or None
         Against the acquired target, where there is one.
+    interval : dict or None
+        How the interval around the image fared there.
     """
 
     visit: GatheredVisit
@@ -68,6 +72,7 @@ class Prediction:
     fold: int | None
     reused: bool
     agreement: dict[str, float | None] | None
+    interval: dict[str, float | None] | None = None
 
 
 def apply_bundle(
@@ -125,7 +130,8 @@ def _predict(
     figure = names.figure(visit.visit, "synth", bundle.plan.target)
     rendering = rendering_of(settings, visit, bundle)
     said = {**_sidecar(settings, visit, bundle, fold, rendering), "InputsSHA256": _input_hashes(visit)}
-    sidecar = _existing(settings.output_dir, path, figure)
+    doubt = names.uncertainty(visit.visit, scans, bundle.plan.target)
+    sidecar = _existing(settings.output_dir, path, figure, doubt)
     reused = (
         all(sidecar.get(name) == said[name] for name in ("InputsSHA256", "SpatialReference", "IntensityScale"))
         and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
@@ -134,18 +140,28 @@ def _predict(
     if not reused:
         volume = load_volume(visit.pair, bundle.plan.features, presence=bundle.plan.sources_may_miss)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]
-        image = predict(networks, volume, bundle.plan, fabric)
-        sidecar = said
-        result = measure(volume, image, bundle.plan)
-        if result is not None:
-            sidecar["Agreement"] = result.to_json()
-            if visit.pair.axial_range is not None:
-                sidecar["AxialRange"] = list(visit.pair.axial_range)
-        _draw(volume, image, settings.output_dir / figure)
-        write_image(
-            rendering.image(volume, image), settings.output_dir / path, sidecar
-        )  # last: it tells that all is there
-    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"))
+        predicted = predict(networks, volume, bundle.plan, fabric)
+        calibration = bundle.calibration.others(fold)
+        half = predicted.scale * np.float32(calibration.factor())
+        sidecar = {**said, **_measured(volume, predicted.image, half, bundle.plan)}
+        _draw(volume, predicted.image, half, settings.output_dir / figure)
+        about = uncertainty_sidecar(sidecar, path, LEVEL, calibration.summary())
+        write_image(rendering.spread(volume, predicted.image, half), settings.output_dir / doubt, about)
+        # Last: it tells that all is there.
+        write_image(rendering.image(volume, predicted.image), settings.output_dir / path, sidecar)
+    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"), sidecar.get("Interval"))
+
+
+def _measured(
+    volume: Volume, image: NDArray[np.float32], half: NDArray[np.float32], plan: Plan
+) -> dict[str, dict[str, float | None] | list[float]]:
+    """Return what the sidecar says of the agreement with the acquired target; nothing where there is none."""
+    agreement, interval = measure(volume, image, plan), measure_interval(volume, image, half)
+    if agreement is None or interval is None:
+        return {}
+    axial = volume.pair.axial_range
+    within = {"AxialRange": list(axial)} if axial is not None else {}
+    return {"Agreement": agreement.to_json(), "Interval": interval.to_json(), **within}
 
 
 def _input_hashes(visit: GatheredVisit) -> dict[str, str]:
@@ -161,10 +177,10 @@ def _measured_alike(sidecar: dict[str, Any], pair: Pair) -> bool:
     return measured is None or (set(measured) == set(MEASURED) and sidecar.get("AxialRange") == axial)
 
 
-def _existing(output_dir: Path, path: str, figure: str) -> dict[str, Any]:
-    """Return the sidecar of an image that is there with its sidecar and figure, else an empty one."""
+def _existing(output_dir: Path, path: str, *others: str) -> dict[str, Any]:
+    """Return the sidecar of an image that is there with its sidecar and other files, else an empty one."""
     sidecar = output_dir / names.sidecar(path)
-    if not all(file.is_file() for file in (output_dir / path, output_dir / figure, sidecar)):
+    if not all(file.is_file() for file in (sidecar, *(output_dir / name for name in (path, *others)))):
         return {}
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
@@ -201,16 +217,16 @@ def _sidecar(
     )
 
 
-def _draw(volume: Volume, image: NDArray[np.float32], path: Path) -> None:
+def _draw(volume: Volume, image: NDArray[np.float32], half: NDArray[np.float32], path: Path) -> None:
     sources = [nib.load(source) for source in volume.pair.present]
     target, target_mask = (
         None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
     )
     inside = np.zeros(volume.shape, np.uint8)
     inside[volume.box] = volume.mask
-    synthesized = nib.Nifti1Image(volume.full(image, fill=0.0), volume.affine)
+    synthesized, doubt = (nib.Nifti1Image(volume.full(v, fill=0.0), volume.affine) for v in (image, half))
     mask = nib.Nifti1Image(inside, volume.affine)
-    synthesis_figure(sources, synthesized, target, mask, path, target_mask=target_mask)
+    synthesis_figure(sources, synthesized, doubt, target, mask, path, target_mask=target_mask)
 
 
 def _relative(path: Path, output_dir: Path) -> str:

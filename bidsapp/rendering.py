@@ -58,11 +58,19 @@ class Rendering:
 
     def image(self, volume: Volume, predicted: NDArray[np.float32]) -> nib.Nifti1Image:
         """Return the image to write; `predicted` is of the volume's cropped shape."""
-        image = nib.Nifti1Image(volume.full(self.scale.inverse(predicted), fill=0.0), volume.affine)
+        return self._carried(volume, self.scale.inverse(predicted))
+
+    def spread(self, volume: Volume, predicted: NDArray[np.float32], half: NDArray[np.float32]) -> nib.Nifti1Image:
+        """Return the image of half the width of an interval around a prediction, in the same intensities."""
+        upper, lower = (self.scale.inverse(end) for end in (predicted + half, predicted - half))
+        return self._carried(volume, (upper - lower) / 2)
+
+    def _carried(self, volume: Volume, values: NDArray[np.float32]) -> nib.Nifti1Image:
+        image = nib.Nifti1Image(volume.full(values, fill=0.0), volume.affine)
         image.set_sform(volume.affine, volume.code)
         if self.grid is None:
             return image
-        mask = volume.full(np.ones(predicted.shape, np.float32), fill=0.0)
+        mask = volume.full(np.ones(values.shape, np.float32), fill=0.0)
         return resample_within(image, nib.Nifti1Image(mask, volume.affine), self.grid)
 
 

@@ -19,6 +19,7 @@ from bidsapp.synthesis.optimizer import STEPS
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.presence import SHARE, used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
+from bidsapp.synthesis.uncertainty import LEVEL
 from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
 if TYPE_CHECKING:
@@ -135,10 +136,11 @@ def _training_curves(bundle: Bundle, out: Path) -> Figure:
 
 
 def _figure(prediction: Prediction) -> Figure:
-    visit = prediction.visit.pair.visit
-    if prediction.agreement is None:
-        return Figure(visit, "Predicted; there is no acquired image to compare it with.", prediction.figure)
-    return Figure(visit, "Predicted beside acquired, and their absolute difference.", prediction.figure)
+    compared = "There is no acquired image to compare it with."
+    if prediction.agreement is not None:
+        compared = "Beside it the acquired image and their absolute difference."
+    caption = f"Predicted, with half the width of each voxel's {100 * LEVEL:g} % interval. {compared}"
+    return Figure(prediction.visit.pair.visit, caption, prediction.figure)
 
 
 def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
@@ -166,5 +168,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
         f"folds{started}{mean}, precision {plan.precision}, seed {plan.seed}.{missing} "
         f"Folds hold out whole participants. Predictions come from overlapping windows with Gaussian weights"
         f"{averaged}. A participant of the training set was predicted by the network that never saw that "
-        "participant, any other by the mean of all."
+        "participant, any other by the mean of all. A second output learned the scale of the error by the "
+        f"likelihood of Laplace's distribution; the {100 * LEVEL:g} % interval is so many scales wide as covered "
+        "that share of the voxels of people held out, in the mean over them (doi:10.1080/01621459.2022.2060112)."
     )

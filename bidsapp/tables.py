@@ -9,6 +9,7 @@ from bidsapp.bids.sink import write_json, write_tsv
 from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.statistics import FEWEST, RESAMPLES, by_participant, compare, interval
+from bidsapp.synthesis.uncertainty import INTERVAL_MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ METRICS_COLUMNS = {
     "model": "What predicted it: a network, or a baseline that was fitted to the same visits",
     "steps": "Optimizer steps of its training",
     **MEASURED,
+    **INTERVAL_MEASURED,
 }
 COMPARISON_COLUMNS = {
     "model": "The model whose images were written",
@@ -60,7 +62,7 @@ def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict
 
     Baselines were measured when the bundle was trained; a visit it did not know has none.
     """
-    baselines = read_tsv(bundle.path / METRICS_FILE)
+    rivals = [row for row in read_tsv(bundle.path / METRICS_FILE) if row["network"] != bundle.plan.network]
     steps = _steps(bundle)
     known = {split.visit: split.fingerprint for split in bundle.splits}
     rows: list[dict[str, Any]] = []
@@ -71,9 +73,9 @@ def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict
         who = {"visit": pair.visit, "participant": pair.participant}
         trained = steps.get(prediction.fold) if prediction.fold is not None else None
         mine = {"fold": prediction.fold, "model": bundle.plan.network, "steps": trained}
-        rows.append({**who, **mine, **prediction.agreement})
+        rows.append({**who, **mine, **prediction.agreement, **(prediction.interval or {})})
         if known.get(pair.visit) == pair.fingerprint:
-            rows += [{**who, **_baseline_row(row)} for row in baselines if row["visit"] == pair.visit]
+            rows += [{**who, **_baseline_row(row)} for row in rivals if row["visit"] == pair.visit]
     return rows
 
 
@@ -139,7 +141,7 @@ def comparison_rows(rows: Sequence[Mapping[str, Any]], models: Sequence[str], se
 def summary(rows: Sequence[Mapping[str, Any]], models: Sequence[str], seed: int) -> dict[str, dict[str, Interval]]:
     """Return measure → model → mean over participants with its interval; what nobody has is left out."""
     found: dict[str, dict[str, Interval]] = {}
-    for measure in MEASURED:
+    for measure in (*MEASURED, *INTERVAL_MEASURED):
         for model in models:
             values = list(_values(rows, model, measure).values())
             if values:

@@ -19,7 +19,7 @@ from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 
-from .derived import SCALE, write_visit
+from .derived import CALIBRATION, SCALE, write_visit
 
 GRANT = Grant(1, 4.0, 0, ())
 SOURCES = ("T1w", "T2w")
@@ -124,7 +124,7 @@ def test_the_command_takes_it_from_the_bundle(settings):
         plan = replace(plan, sources_may_miss=may_miss)
         network = build_network(plan.network, plan.inputs, plan.channels, 0)
         splits = [Split("sub-09", "sub-09", 0, True, "09")]
-        about = {"training_key": "k", "version": "1", "extra": {}}
+        about = {"calibration": CALIBRATION, "training_key": "k", "version": "1", "extra": {}}
         bundle = write_bundle(settings.work / "bundle", plan, images, [network], SCALE, splits, **about)
         assert settings_from([*words, "--model", str(bundle.path)]).allow_missing_source is may_miss
     assert not settings_from(words).allow_missing_source

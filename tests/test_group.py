@@ -30,7 +30,7 @@ from bidsapp.synthesis.plan import make_plan
 from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.training import make_fabric
 
-from .derived import SCALE, write_visit
+from .derived import CALIBRATION, SCALE, write_visit
 
 GRANT = Grant(1, 4.0, 0, ())
 PLAN = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0, patch=16)
@@ -56,7 +56,13 @@ def with_bundle(settings):
         images = Images(**{**said, "spacing_mm": ((2.0,) * 3,) * 2, **changes})
         network = build_network(PLAN.network, PLAN.inputs, PLAN.channels, 0)
         splits = [Split("sub-01_ses-A", "sub-01", 1, True, "01A"), Split("sub-09", "sub-09", 0, True, "09")]
-        about = {"training_key": "k", "version": "1", "extra": {}, "population": population}
+        about = {
+            "calibration": CALIBRATION,
+            "training_key": "k",
+            "version": "1",
+            "extra": {},
+            "population": population,
+        }
         bundle = write_bundle(settings.work / "bundle", PLAN, images, [network] * 2, SCALE, splits, **about)
         return replace(settings, model=bundle.path)
 
@@ -142,7 +148,7 @@ def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bu
 def test_the_methods_text_cites_the_scale_of_a_cohort(with_bundle, method, doi):
     bundle = read_bundle(with_bundle(Population(method, {"T1w": np.ones(3)})).model)
     assert f"doi:{doi}" in results._methods(bundle)
-    assert "doi:" not in results._methods(read_bundle(with_bundle().model))
+    assert f"doi:{doi}" not in results._methods(read_bundle(with_bundle().model))
 
 
 def test_the_plan_and_the_methods_text_say_what_is_averaged(settings, with_bundle):

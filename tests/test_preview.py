@@ -16,7 +16,7 @@ from bidsapp.synthesis.bundle import Bundle, Split
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.plan import make_plan
 
-from .derived import SCALE, write_visit
+from .derived import CALIBRATION, SCALE, write_visit
 
 GRANT = Grant(1, 4.0, 0, ())
 PLAN = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0, patch=16)
@@ -75,7 +75,7 @@ def test_a_dry_run_says_which_bundle_would_be_applied(settings, capsys, trained)
     gathered = gather(settings.output_dir, ("T1w",), "FLAIR", "T1w")
     splits = (Split("sub-01_ses-A", "sub-01", 1, True, "01A"), Split("sub-09", "sub-09", 0, True, "09"))
     images = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
-    bundle = Bundle(Path("models/b"), PLAN, images, SCALE, splits, "0", "k", "1")
+    bundle = Bundle(Path("models/b"), PLAN, images, SCALE, splits, CALIBRATION, "0", "k", "1")
     show_bundle(gathered, bundle, [visit.pair for visit in gathered.visits], trained=trained)
     out = capsys.readouterr().out
     assert ("given; nothing is trained" in " ".join(out.split())) is not trained
@@ -92,7 +92,7 @@ def test_a_dry_run_says_whom_the_networks_have_seen_that_are_trained_further(set
     splits = (Split("sub-9_ses-A", "sub-9", 0, True, "07A"), Split("sub-9", "sub-9", 1, True, "x"))
     images = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
     unseen = (Split("sub-8", "sub-8", None, True, "08A"),)
-    parent = Bundle(Path("models/b"), PLAN, images, SCALE, splits, "0", "k", "1", earlier=unseen)
+    parent = Bundle(Path("models/b"), PLAN, images, SCALE, splits, CALIBRATION, "0", "k", "1", earlier=unseen)
     monkeypatch.setattr(group, "_named", lambda _, path: parent if path else None)
     group.run(replace(settings, init_from=parent.path, max_steps=1), GRANT)
     rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]

@@ -14,14 +14,14 @@ from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.grid import Grid
 from bidsapp.records import Scan, Visit
 from bidsapp.rendering import check_rendering, matched_scale, rendering_of
-from bidsapp.scales import IntensityScale
+from bidsapp.scales import IntensityScale, LandmarkScale
 from bidsapp.settings import Settings
 from bidsapp.synthesis.bundle import Bundle
 from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan
 
-from .derived import SCALE, write_visit
+from .derived import CALIBRATION, SCALE, write_visit
 
 PLAN = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0)
 IMAGES = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
@@ -47,7 +47,7 @@ def visit(settings):
 @pytest.fixture
 def bundle(tmp_path):
     """Return a bundle whose cohort's typical scale is known."""
-    return Bundle(tmp_path / "bundle", PLAN, IMAGES, TYPICAL, (), "0", "k", "1")
+    return Bundle(tmp_path / "bundle", PLAN, IMAGES, TYPICAL, (), CALIBRATION, "0", "k", "1")
 
 
 def image(settings, contrast="FLAIR", desc="preproc"):
@@ -73,6 +73,18 @@ def test_a_prediction_stays_on_the_common_grid_in_the_cohorts_intensities(settin
     assert np.array_equal(np.asarray(written.dataobj), np.where(np.asarray(mask.dataobj) > 0, 420, 0))
     assert rendering.reference == "bids::sub-01/ses-A/anat/sub-01_ses-A_desc-preproc_T1w.nii.gz"
     assert (rendering.resampled, rendering.scale_of[:27]) == ("", "the training cohort's FLAIR")
+    half = np.full(volume.mask.shape, 0.5, np.float32)
+    spread = rendering.spread(volume, 2 + 0 * half, half)  # a width has no offset
+    assert np.array_equal(np.asarray(spread.dataobj), np.where(np.asarray(mask.dataobj) > 0, 30, 0))
+
+
+def test_the_width_of_an_interval_follows_a_bent_scale(settings, visit, bundle):
+    bent = LandmarkScale("nyul", (0.0, 100.0, 400.0), (0.0, 1.0, 2.0))
+    rendering = replace(rendering_of(settings, visit, bundle), scale=bent)
+    volume = load_volume(visit.pair, ())
+    value, half = (np.full(volume.mask.shape, v, np.float32) for v in (1.0, 0.5))
+    spread = np.asarray(rendering.spread(volume, value, half).dataobj)
+    assert spread.max() == pytest.approx((250 - 50) / 2)
 
 
 def test_a_prediction_is_carried_to_the_grid_of_the_acquired_reference(settings, visit, bundle):

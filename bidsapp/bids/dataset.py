@@ -23,7 +23,8 @@ IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", 
 README = """# SynthPrep derivatives
 
 Written by SynthPrep {version}. Every visit has its contrasts on one grid (`desc-preproc`), on an invertible
-intensity scale (`desc-normalized`), and where the group level ran a synthesized contrast (`desc-synth`).
+intensity scale (`desc-normalized`), and where the group level ran a synthesized contrast (`desc-synth`) with
+half the width of the interval around each voxel (`desc-synthUncertainty`).
 
 - `sub-*.html`, `group.html`: reports. `*_scans.tsv`: quality numbers, explained in `scans.json`.
 - `models/`: trained networks. `models/*/splits.tsv` says who was in the training set.

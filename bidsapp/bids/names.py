@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     "head": "Head mask of the visit's reference image, skin and air cavities included, on the common grid",
     "headct": "Head mask of the CT, without the table, on the common grid",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
+    "synthUncertainty": "Half the width of the 90 % interval around each voxel of the predicted contrast",
 }
 
 
@@ -109,6 +110,11 @@ def synth(visit: Visit, sources: Iterable[Scan], target: str) -> str:
     """Return the path of a predicted image."""
     shared = reduce(lambda a, b: dict(a.items() & b.items()), (dict(s.entities) for s in sources))
     return path(visit, {**shared, "desc": "synth"}, target, ".nii.gz")
+
+
+def uncertainty(visit: Visit, sources: Iterable[Scan], target: str) -> str:
+    """Return the path of the uncertainty of a predicted image."""
+    return synth(visit, sources, target).replace("_desc-synth_", "_desc-synthUncertainty_")
 
 
 def bundle(sources: Iterable[str], target: str, network: str) -> str:

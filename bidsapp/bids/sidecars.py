@@ -244,6 +244,21 @@ def synth(
     }
 
 
+def uncertainty(
+    synthesized: Mapping[str, Any], image: str, level: float, calibration: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Describe the uncertainty of a synthesized image, whose sidecar and path are given."""
+    shared = ("SpatialReference", "ResampledTo", "SkullStripped", "Synthetic", "TargetContrast", "Model", "Units")
+    text = f"Half the width of the {100 * level:g} % interval around each voxel of the synthesized image"
+    return {
+        "Description": (SLOPPY if synthesized["Description"].startswith(SLOPPY) else "") + text,
+        "Sources": [own_uri(image)],
+        **{name: synthesized[name] for name in shared if name in synthesized},
+        "Level": level,
+        "Calibration": dict(calibration),
+    }
+
+
 def _said(provenance: Provenance, text: str) -> str:
     return (SLOPPY if provenance.sloppy else "") + text
 

@@ -106,15 +106,17 @@ def registration_figure(fixed: Nifti1Image, moving: Nifti1Image, mask: Nifti1Ima
 def synthesis_figure(
     sources: Sequence[Nifti1Image],
     synth: Nifti1Image,
+    half: Nifti1Image,
     target: Nifti1Image | None,
     mask: Nifti1Image,
     path: Path,
     *,
     target_mask: Nifti1Image | None = None,
 ) -> Path:
-    """Draw sources, synthesized image and, where there is one, the acquired image and the absolute error.
+    """Draw sources, synthesized image, its uncertainty and, where there is one, the acquired image and the error.
 
-    Synthesized and acquired image share one window, the acquired one's; nothing outside the brain is shown.
+    Synthesized and acquired image share one window, the acquired one's; uncertainty and error another, half as
+    wide. Nothing outside the brain is shown.
 
     Parameters
     ----------
@@ -122,6 +124,8 @@ def synthesis_figure(
         What the prediction was made from.
     synth : Nifti1Image, shape (X, Y, Z)
         The prediction.
+    half : Nifti1Image, shape (X, Y, Z)
+        Half the width of the interval around it.
     target : Nifti1Image or None
         The acquired image, in the units of the prediction.
     mask : Nifti1Image, shape (X, Y, Z)
@@ -137,20 +141,20 @@ def synthesis_figure(
         `path`.
     """
     brain = brain_of(mask)
-    known = brain if target_mask is None else brain & brain_of(target_mask)
     heads = [canonical(image) for image in (*sources, synth)]
     names = [f"source {n}" if len(sources) > 1 else "source" for n in range(1, len(heads))]
     columns = [
         (name, head, brain, grey_window(head.voxels, brain), "gray")
         for name, head in zip([*names, "synthesized"], heads, strict=True)
     ]
-    bar = None
-    if target is not None and known.any():
-        acquired = canonical(target)
-        window = grey_window(acquired.voxels, known)
-        bar = Bar((0.0, (window[1] - window[0]) / 2), ERROR_COLOURS, "absolute error, units of the images")
+    known = brain if target_mask is None else brain & brain_of(target_mask)
+    acquired = canonical(target) if target is not None and known.any() else None
+    window = columns[-1][3] if acquired is None else grey_window(acquired.voxels, known)
+    bar = Bar((0.0, (window[1] - window[0]) / 2), ERROR_COLOURS, "uncertainty and error, units of the images")
+    columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
+    columns.append(("uncertainty", canonical(half), brain, bar.window, ERROR_COLOURS))
+    if acquired is not None:
         error = Head(np.abs(heads[-1].voxels - acquired.voxels), acquired.spacing)
-        columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
         columns.append(("acquired", acquired, known, window, "gray"))
         columns.append(("absolute error", error, known, bar.window, ERROR_COLOURS))
     box = bounding_box(brain, heads[0].spacing, margin=3.0)

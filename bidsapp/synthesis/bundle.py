@@ -6,10 +6,11 @@
         bundle.json               format, plan, what images it reads, target scale, SHA-256 of every file below,
                                   version, training key
         fold-0.safetensors …      weights
+        calibration.json          how errors on people held out relate to the scales that were predicted for them
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         earlier.tsv               the same of those whom only the bundle has seen that the training started from
-        metrics.tsv, history.tsv  what the baselines reached, and the course of the trainings
+        metrics.tsv, history.tsv  what it and the baselines reached, and the course of the trainings
         learning_rate.tsv         the range test that chose the learning rate, where there was one
 """
 
@@ -38,6 +39,7 @@ from bidsapp.synthesis.manifest import (
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
+from bidsapp.synthesis.uncertainty import read_calibration, write_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,9 +49,11 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan
     from bidsapp.scales import Scale
+    from bidsapp.synthesis.uncertainty import Calibration
 
 SPLITS_FILE = "splits.tsv"
 EARLIER_FILE = "earlier.tsv"
+CALIBRATION_FILE = "calibration.json"
 POPULATION_FILE = "population.safetensors"
 
 
@@ -69,6 +73,8 @@ class Bundle:
         Median scale of the training targets; gives a predicted image the intensities of its cohort.
     splits : tuple of Split
         Who was in the training set.
+    calibration : Calibration
+        What the intervals around its predictions are made from.
     sha256 : str
         Of plan, images, scale, weights and splits: the identity that sidecars cite.
     training_key : str
@@ -88,6 +94,7 @@ class Bundle:
     images: Images
     target_scale: Scale
     splits: tuple[Split, ...]
+    calibration: Calibration
     sha256: str
     training_key: str
     version: str
@@ -148,6 +155,7 @@ def write_bundle(
     networks: Sequence[nn.Module],
     target_scale: Scale,
     splits: Sequence[Split],
+    calibration: Calibration,
     *,
     training_key: str,
     version: str,
@@ -172,6 +180,8 @@ def write_bundle(
         Scale of the training targets.
     splits : sequence of Split
         Visits of the training participants.
+    calibration : Calibration
+        See `Bundle`.
     training_key, version : str
         See `Bundle`.
     extra : mapping of str to str
@@ -193,6 +203,7 @@ def write_bundle(
         state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
         save_file(state, temporary / weights_file(fold))
     write_splits(temporary / SPLITS_FILE, splits)
+    write_calibration(temporary / CALIBRATION_FILE, calibration)
     if earlier:
         write_splits(temporary / EARLIER_FILE, earlier)
     if population is not None:
@@ -244,6 +255,7 @@ def read_bundle(path: Path) -> Bundle:
         images,
         target_scale,
         read_splits(path / SPLITS_FILE),
+        read_calibration(path / CALIBRATION_FILE),
         sha256,
         key,
         version,

@@ -1,4 +1,4 @@
-"""Cross-fitting: one training for each fold, and the baselines measured on whom each fold held out."""
+"""Cross-fitting: one training for each fold, measured beside the baselines on whom the fold held out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bidsapp.synthesis.evaluation import measure
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.training import Trained, train
+from bidsapp.synthesis.uncertainty import Residuals, residuals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,10 +63,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """The trained network of every fold, and what the baselines reached on the same folds."""
+    """The trained network of every fold, and what it and the baselines reached on whom the fold held out."""
 
     trained: tuple[Trained, ...]
-    baselines: tuple[Measurement, ...]
+    measured: tuple[Measurement, ...]
+    residuals: tuple[Residuals, ...]
 
 
 def cross_fit(
@@ -78,7 +80,7 @@ def cross_fit(
     checkpoints: Path,
     start: Start | None = None,
 ) -> CrossFit:
-    """Train every fold, and measure the baselines on the participants it held out.
+    """Train every fold, and measure it and the baselines on the participants it held out.
 
     Parameters
     ----------
@@ -112,6 +114,7 @@ def cross_fit(
 
     trained: list[Trained] = []
     measured: list[Measurement] = []
+    left: list[Residuals] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
         held_out = [
@@ -119,15 +122,20 @@ def cross_fit(
             for pair in pairs
             if pair.participant in fold.held_out
         ]
-        trained.append(fit(training, fold, plan, start.weights(fold.number) if start else None))
+        ours = fit(training, fold, plan, start.weights(fold.number) if start else None)
+        trained.append(ours)
+        for volume in held_out:
+            predicted = predict([ours.network], volume, plan, fabric)
+            measured.append(_measurement(volume, predicted.image, plan, fold, plan.network, ours.steps))
+            left.append(residuals(volume, predicted, fold.number))
         for name, regression in _regressions(training, plan):
             measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:
             rival = fit(training, fold, baseline)
             for volume in held_out:
-                image = predict([rival.network], volume, baseline, fabric)
+                image = predict([rival.network], volume, baseline, fabric).image
                 measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
-    return CrossFit(tuple(trained), tuple(measured))
+    return CrossFit(tuple(trained), tuple(measured), tuple(left))
 
 
 def _regressions(

@@ -23,6 +23,7 @@ from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.splits import Split
+from bidsapp.synthesis.uncertainty import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -150,7 +151,7 @@ def train_bundle(
     population: Population | None = None,
     start: Start | None = None,
 ) -> Bundle:
-    """Train one network for each fold and write the bundle, with what the baselines reached beside it.
+    """Train one network for each fold and write the bundle, with what it and the baselines reached beside it.
 
     Parameters
     ----------
@@ -193,10 +194,11 @@ def train_bundle(
         [trained.network for trained in fit.trained],
         cohort_scale(list(stored)),
         splits,
+        Calibration(fit.residuals),
         training_key=key,
         version=version,
         extra={
-            METRICS_FILE: _metrics_table(fit.baselines),
+            METRICS_FILE: _metrics_table(fit.measured),
             HISTORY_FILE: _history_table(fit.trained),
             **({RATES_FILE: tested.read_text(encoding="utf-8")} if tested.is_file() else {}),
         },

@@ -7,6 +7,7 @@ and lie on the brain's box only; those without brain are skipped. Memory is boun
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -38,6 +39,22 @@ LAYER = 64_000_000
 LONGEST_OVERLAP = 48
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What networks say of a volume, cropped like it and meaningful inside its mask; in normalized units.
+
+    Attributes
+    ----------
+    image : ndarray, shape (X, Y, Z), float32
+        The predicted target.
+    scale : ndarray, shape (X, Y, Z), float32
+        Scale of Laplace's distribution of its error, as the networks learned it from people whom they have seen.
+    """
+
+    image: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+
 def predict(
     networks: Sequence[nn.Module],
     volume: Volume,
@@ -45,8 +62,11 @@ def predict(
     fabric: Fabric,
     window: int | None = None,
     overlap: int | None = None,
-) -> NDArray[np.float32]:
+) -> Predicted:
     """Predict the target of a volume as the mean of one or several networks.
+
+    The variance of several networks' mixture is the mean of their variances and that of their images
+    (Lakshminarayanan 2017, arXiv:1612.01474).
 
     Parameters
     ----------
@@ -66,29 +86,41 @@ def predict(
 
     Returns
     -------
-    ndarray, shape (X, Y, Z), float32
-        In normalized units, cropped like the volume, meaningful inside its mask.
+    Predicted
     """
+    image, squares, scale2 = (np.zeros(volume.mask.shape, np.float32) for _ in range(3))
+    for network in networks:
+        one, log_scale = _slide(network, volume, plan, fabric, window, overlap)
+        image += one / len(networks)
+        squares += one**2 / len(networks)
+        scale2 += np.exp(2 * log_scale) / len(networks)
+    if len(networks) > 1:
+        scale2 += np.maximum(squares - image**2, 0) / 2  # Laplace's variance is twice the square of its scale
+    return Predicted(image, np.sqrt(scale2))
+
+
+def _slide(
+    network: nn.Module, volume: Volume, plan: Plan, fabric: Fabric, window: int | None, overlap: int | None
+) -> NDArray[np.float32]:
+    """Return image and logarithm of the scale of one network, shape (2, X, Y, Z)."""
     order, extra = axis_order(plan, volume.axes), margin(plan)
     mask = volume.mask.transpose(order)
     inputs = torch.from_numpy(volume.inputs[: plan.inputs].transpose(0, *(1 + axis for axis in order)))[None]
     inputs = F.pad(inputs, (extra, extra)) if extra else inputs
     most = window**3 if window else LAYER // plan.channels[0]
-    total = np.zeros(mask.shape, np.float32)
-    for network in networks:
-        forward = _forward(network, 2 + order.index(volume.axes[0]), plan, fabric)
-        strides, needed = _geometry(network, plan, most)
-        shared = needed if overlap is None else [-(-overlap // stride) * stride for stride in strides]
-        axes = cut(mask.shape, most, shared, strides)
-        for box, weights in boxes(axes):
-            if not mask[box].any():
-                continue
-            x, y, z = box
-            patch = inputs[:, :, x, y, slice(z.start, z.stop + 2 * extra)]
-            patch = _padded(patch, (*weights.shape[:2], weights.shape[2] + 2 * extra))
-            seen = tuple(slice(n) for n in mask[box].shape)
-            total[box] += (weights * forward(patch))[seen] / np.float32(len(networks))
-    return np.ascontiguousarray(total.transpose(np.argsort(order)))
+    total = np.zeros((2, *mask.shape), np.float32)
+    forward = _forward(network, 2 + order.index(volume.axes[0]), plan, fabric)
+    strides, needed = _geometry(network, plan, most)
+    shared = needed if overlap is None else [-(-overlap // stride) * stride for stride in strides]
+    for box, weights in boxes(cut(mask.shape, most, shared, strides)):
+        if not mask[box].any():
+            continue
+        x, y, z = box
+        patch = inputs[:, :, x, y, slice(z.start, z.stop + 2 * extra)]
+        patch = _padded(patch, (*weights.shape[:2], weights.shape[2] + 2 * extra))
+        seen = tuple(slice(n) for n in mask[box].shape)
+        total[:, *box] += (weights * forward(patch))[:, *seen]
+    return np.ascontiguousarray(total.transpose(0, *(1 + axis for axis in np.argsort(order))))
 
 
 def fold_normalization(network: nn.Module) -> nn.Module:
@@ -122,7 +154,7 @@ def _plain(convolution: nn.Conv3d) -> nn.Conv3d:
 def _forward(
     network: nn.Module, left_right: int, plan: Plan, fabric: Fabric
 ) -> Callable[[Tensor], NDArray[np.float32]]:
-    """Return a function that predicts one window ``(1, C, X, Y, Z)`` as an array, of slabs the inner slices."""
+    """Return a function that maps a window ``(1, C, X, Y, Z)`` to ``(2, X, Y, Z)``, of slabs the inner slices."""
     layout = torch.channels_last_3d
     fast = fabric.to_device(fold_normalization(network).to(memory_format=layout))  # type: ignore[call-overload]
 
@@ -132,7 +164,7 @@ def _forward(
             out: Tensor = fast(patch).float()
             if plan.flip_averaging:
                 out = (out + fast(patch.flip(left_right)).float().flip(left_right)) / 2
-        return cast("NDArray[np.float32]", out[0, 0].cpu().numpy())
+        return cast("NDArray[np.float32]", out[0].cpu().numpy())
 
     return forward
 

@@ -111,6 +111,24 @@ def masked_gradient(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def masked_laplace(log_scale: Tensor, error: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean negative logarithm of the likelihood of errors, but for a constant, inside a mask.
+
+    Parameters
+    ----------
+    log_scale : Tensor, shape (N, 1, X, Y, Z)
+        Logarithm of the scale of Laplace's distribution.
+    error, mask : Tensor, shape (N, 1, X, Y, Z)
+
+    Returns
+    -------
+    Tensor
+        A scalar, float32.
+    """
+    log_scale = log_scale.float()
+    return _masked_mean(error.abs() * (-log_scale).exp() + log_scale, mask)
+
+
 def patch_errors(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Return the mean absolute error of each patch inside its mask, shape (N,); NaN where that is empty."""
     axes = (1, 2, 3, 4)

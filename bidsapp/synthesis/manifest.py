@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUNDLE_FILE = "bundle.json"
-# 2: says what images its networks read.
-FORMAT = 2
+# 2: says what images its networks read. 3: its networks predict the scale of their error.
+FORMAT = 3
 HINT = "name a folder that holds bundle.json, as the group level writes it to models/"
 
 

@@ -1,4 +1,4 @@
-"""The networks, behind one registry: any-size input, and one linear 1×1×1 layer at the end.
+"""The networks, behind one registry: any-size input, and the linear `Heads` at the end.
 
 Batch normalization is used throughout because its statistics are fixed once trained: the value predicted at a
 voxel then depends on the voxel's neighbourhood only, never on the size, place or background of the window it
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from bidsapp.synthesis.heads import Heads
 from bidsapp.synthesis.slices import Sliced, beyond, edges
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ class ResidualUNet(nn.Module):
             ConvNorm(fine, fine, planar=planar) if level == 0 else ResidualBlock(fine, planar=planar)
             for level, (fine, _) in enumerate(finer_coarser)
         )
-        self.head = nn.Conv3d(channels[0], 1, 1)
+        self.heads = Heads(channels[0])
         self.input_skip = nn.Conv3d(inputs, 1, 1, bias=False)
         nn.init.zeros_(self.input_skip.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
+        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 2, X, Y, Z)``."""
         size = x.shape[2:]
         x = F.pad(x, beyond(size, self.strides))
         features = self.stem(x)
@@ -112,7 +113,7 @@ class ResidualUNet(nn.Module):
             coarse = self.reduce[level](features)
             coarse = F.interpolate(coarse, scale_factor=self.upsampling, mode="trilinear")
             features = self.up[level](skips[level] + coarse)
-        out: Tensor = self.head(features) + self.input_skip(x)
+        out: Tensor = self.heads(features, self.input_skip(x))
         return out[..., : size[0], : size[1], : size[2]]
 
 
@@ -147,13 +148,13 @@ class SeedResNet(nn.Module):
             ResidualBlock(width, planar=planar),
             ResidualBlock(width, planar=planar),
         )
-        self.head = nn.Conv3d(width, 1, 1)
+        self.heads = Heads(width)
         if norm != "batch":
             _normalize_weights(self.body, WEIGHT_NORMS[norm])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
-        out: Tensor = self.head(self.body(x))
+        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 2, X, Y, Z)``."""
+        out: Tensor = self.heads(self.body(x))
         return out
 
 
@@ -172,24 +173,27 @@ class AnySize(nn.Module):
     Parameters
     ----------
     body : torch.nn.Module
-        The network.
+        The network, to the features that the heads read.
+    channels : int
+        Of these features.
     stride, reach : int
         See the head of this module.
     planar : bool
         Whether it works in the plane only.
     """
 
-    def __init__(self, body: nn.Module, stride: int, reach: int, *, planar: bool = False) -> None:
+    def __init__(self, body: nn.Module, channels: int, stride: int, reach: int, *, planar: bool = False) -> None:
         super().__init__()
         self.body = body
+        self.heads = Heads(channels)
         self.stride = stride
         self.strides = edges(stride, planar)
         self.reach = reach
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 1, X, Y, Z)``."""
+        """Map ``(N, inputs, X, Y, Z)`` of any size to ``(N, 2, X, Y, Z)``."""
         size = x.shape[2:]
-        out: Tensor = self.body(F.pad(x, beyond(size, self.strides)))
+        out: Tensor = self.heads(self.body(F.pad(x, beyond(size, self.strides))))
         return out[..., : size[0], : size[1], : size[2]]
 
 
@@ -204,12 +208,12 @@ def segresnet(inputs: int, channels: Sequence[int]) -> nn.Module:
     body = SegResNet(
         init_filters=channels[0],
         in_channels=inputs,
-        out_channels=1,
+        out_channels=channels[0],
         norm="BATCH",
         blocks_down=(1, *[2] * (levels - 1)),
         blocks_up=(1,) * (levels - 1),
     )
-    return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1))
+    return AnySize(body, channels[0], 2 ** (levels - 1), 12 * 2 ** (levels - 1))
 
 
 def dynunet(inputs: int, channels: Sequence[int], *, planar: bool = False) -> nn.Module:
@@ -223,14 +227,14 @@ def dynunet(inputs: int, channels: Sequence[int], *, planar: bool = False) -> nn
     body = DynUNet(
         spatial_dims=3,
         in_channels=inputs,
-        out_channels=1,
+        out_channels=channels[0],
         kernel_size=[edges(3, planar)] * levels,
         strides=[edges(1, planar), *[edges(2, planar)] * (levels - 1)],
         upsample_kernel_size=[edges(2, planar)] * (levels - 1),
         filters=channels,
         norm_name="BATCH",
     )
-    return AnySize(body, 2 ** (levels - 1), 12 * 2 ** (levels - 1), planar=planar)
+    return AnySize(body, channels[0], 2 ** (levels - 1), 12 * 2 ** (levels - 1), planar=planar)
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {

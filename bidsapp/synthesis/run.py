@@ -12,7 +12,7 @@ from torch import nn
 
 from bidsapp.synthesis.augmentation import augment
 from bidsapp.synthesis.averaging import WeightAverage
-from bidsapp.synthesis.losses import LOSSES, patch_errors
+from bidsapp.synthesis.losses import LOSSES, masked_laplace, patch_errors
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.optimizer import make_optimizers
 from bidsapp.synthesis.presence import drop_sources
@@ -185,12 +185,13 @@ def set_up(plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = No
 def take_step(
     network: nn.Module, optimizers: Sequence[Any], batch: Batch, plan: Plan, fabric: Fabric
 ) -> tuple[float, list[float]]:
-    """Take an optimizer step on a batch and return its loss, and the mean absolute error of each patch."""
+    """Take an optimizer step on a batch and return the image's loss, and the mean absolute error of each patch."""
     network.train()
-    prediction: Tensor = network(batch.inputs)
+    prediction, log_scale = network(batch.inputs).split(1, dim=1)
     loss = LOSSES[plan.loss](prediction, batch.target, batch.mask)
+    error = prediction.detach().float() - batch.target
     network.zero_grad(set_to_none=True)
-    fabric.backward(loss)
+    fabric.backward(loss + masked_laplace(log_scale, error, batch.mask))
     # AdamW's: a step of the other has the same length whatever its gradient's is.
     fabric.clip_gradients(network, optimizers[0], max_norm=MAX_GRADIENT_NORM)
     for optimizer in optimizers:

@@ -45,7 +45,7 @@ class Sliced(nn.Module):
         self.stride, self.reach = (cast("int", getattr(body, name)) for name in ("stride", "reach"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, inputs, X, Y, Z)`` to ``(N, 1, X, Y, Z − slices + 1)``."""
+        """Map ``(N, inputs, X, Y, Z)`` to ``(N, 2, X, Y, Z − slices + 1)``."""
         x = x.unfold(-1, self.slices, 1)
         number, depth = len(x), x.shape[4]
         together = x.permute(1, 5, 2, 3, 0, 4).flatten(0, 1).flatten(-2)[None]

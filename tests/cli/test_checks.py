@@ -12,6 +12,8 @@ from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 
+from ..derived import CALIBRATION
+
 PLACES = ["/data", "/out", "participant", "group"]
 
 
@@ -25,7 +27,7 @@ def bundle(tmp_path):
     methods = {"T1w": "whitestripe", "FLAIR": "whitestripe"}
     images = Images("ravel", "T1w", methods, ((1.0,) * 3,) * 2)
     splits = [Split("sub-01", "sub-01", 0, True, "1")]
-    about = {"training_key": "k", "version": "1", "extra": {}}
+    about = {"calibration": CALIBRATION, "training_key": "k", "version": "1", "extra": {}}
     path = tmp_path / "out/models/T1w-to-FLAIR_seed-resnet"
     return write_bundle(path, plan, images, [network], IntensityScale("whitestripe", 0, 1), splits, **about).path
 

@@ -14,7 +14,7 @@ def words(tmp_path):
     """Return a command with a bundle that predicts PDw from T2w and T1w."""
     methods = dict.fromkeys(("T2w", "T1w", "PDw"), "zscore")
     images = Images("zscore", "T1w", methods, ((1.0,) * 3,) * 2)
-    manifest = {"Format": 2, "Plan": {"sources": ["T2w", "T1w"], "target": "PDw"}, "Images": images.to_json()}
+    manifest = {"Format": 3, "Plan": {"sources": ["T2w", "T1w"], "target": "PDw"}, "Images": images.to_json()}
     (tmp_path / "bundle.json").write_text(json.dumps(manifest))
     return ["/data", "/out", "group", "--model", str(tmp_path)]
 

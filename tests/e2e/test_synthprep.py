@@ -60,8 +60,8 @@ def test_images_on_the_acquired_grid_need_no_new_training(run, phantom_cohort, t
     result = synthprep(phantom_cohort, out, "group", "--synth-space", "native", "--match-to", flair)
     assert result.returncode == 0, result.stderr
     changed = {path for path, time in images(out).items() if before.get(path) != time}
-    assert len(changed) == 4
-    assert all("_desc-synth_FLAIR" in path for path in changed)
+    assert len(changed) == 8
+    assert all("_desc-synth_FLAIR" in path or "_desc-synthUncertainty_FLAIR" in path for path in changed)
     acquired = nib.load(phantom_cohort / "sub-03/ses-2/anat/sub-03_ses-2_T1w.nii.gz")
     written = nib.load(out / f"{SYNTH}.nii.gz")
     assert written.shape == acquired.shape
@@ -85,6 +85,25 @@ def test_sidecar_of_the_synthesized_image(run):
     assert other["InTrainingSet"] is True
     splits = (out / other["Model"]["URI"].removeprefix("bids::") / "splits.tsv").read_text()
     assert f"sub-01_ses-1\tsub-01\t{other['Fold']}\ttrue" in splits
+
+
+def test_uncertainty_of_the_synthesized_image(run):
+    out, _ = run
+    image, doubt = (
+        nib.load(out / f"{SYNTH.replace('synth_', f'{desc}_')}.nii.gz") for desc in ("synth", "synthUncertainty")
+    )
+    inside = np.asarray(image.dataobj) != 0
+    half = np.asarray(doubt.dataobj)
+    assert half[inside].min() > 0
+    assert (half[~inside] == 0).mean() > 0.999  # a predicted value may be 0 itself
+    about = json.loads((out / f"{SYNTH.replace('synth_', 'synthUncertainty_')}.json").read_text())
+    assert about["Sources"] == [f"bids::{SYNTH}.nii.gz"]
+    assert (about["Level"], about["Calibration"]["Participants"]) == (0.9, 2)
+    other = "sub-01/ses-1/anat/sub-01_ses-1_desc-synth"
+    assert json.loads((out / f"{other}Uncertainty_FLAIR.json").read_text())["Calibration"]["Participants"] == 1
+    interval = json.loads((out / f"{other}_FLAIR.json").read_text())["Interval"]
+    assert 0.5 < interval["coverage"] < 1
+    assert interval["interval_width"] > 0
 
 
 def test_registration_undoes_the_motion_of_the_simulation(run, phantom_cohort):

@@ -54,7 +54,7 @@ def draw(kind, folder):
     if kind == "registration":
         return registration_figure(image, other, mask, path)
     if kind == "synthesis":
-        return synthesis_figure([image], other, image, mask, path)
+        return synthesis_figure([image], other, other, image, mask, path)
     return training_figure({"fold 0": [{"step": i, "loss": 1 / i} for i in range(1, 40)]}, path)
 
 
@@ -110,10 +110,14 @@ def test_synthesis_figure_shows_the_error_where_it_is(tmp_path):
     image, mask = head()
     wrong = np.asarray(image.dataobj).copy()
     wrong[:24] += 60  # the left half
-    path = synthesis_figure([image], nib.Nifti1Image(wrong, image.affine), image, mask, tmp_path / "s.svg")
+    half = nib.Nifti1Image(np.full(wrong.shape, 5.0), image.affine)
+    path = synthesis_figure([image], nib.Nifti1Image(wrong, image.affine), half, image, mask, tmp_path / "s.svg")
     shown = [t for t in texts(path) if len(t) > 3 and not t.replace(".", "").isdigit()]
-    assert shown == ["source", "synthesized", "acquired", "absolute error", "absolute error, units of the images"]
-    error = pictures(path)[3].mean(axis=2)
+    assert shown == [
+        *("source", "synthesized", "uncertainty", "acquired", "absolute error"),
+        "uncertainty and error, units of the images",
+    ]
+    error = pictures(path)[4].mean(axis=2)
     half = error.shape[1] // 2
     assert error[:, : half - 3].mean() > 50
     assert error[:, half + 3 :].mean() < 5
@@ -121,9 +125,9 @@ def test_synthesis_figure_shows_the_error_where_it_is(tmp_path):
 
 def test_synthesis_figure_without_a_target_or_with_two_sources(tmp_path):
     (image, mask), (other, _) = head(), head(seed=1)
-    path = synthesis_figure([image, other], image, None, mask, tmp_path / "s.svg")
-    assert [t for t in texts(path) if len(t) > 1] == ["source 1", "source 2", "synthesized"]
-    assert len(pictures(path)) == 12
+    path = synthesis_figure([image, other], image, image, None, mask, tmp_path / "s.svg")
+    assert [t for t in texts(path) if len(t) > 4][:4] == ["source 1", "source 2", "synthesized", "uncertainty"]
+    assert len(pictures(path)) == 16 + 1  # and the colour bar
 
 
 def test_no_error_is_shown_where_the_target_has_no_data(tmp_path):
@@ -135,12 +139,13 @@ def test_no_error_is_shown_where_the_target_has_no_data(tmp_path):
     path = synthesis_figure(
         [image],
         image,
+        image,
         nib.Nifti1Image(target, image.affine),
         mask,
         tmp_path / "s.svg",
         target_mask=nib.Nifti1Image(seen, image.affine),
     )
-    assert pictures(path)[3].mean() < 2
+    assert pictures(path)[4].mean() < 2
 
 
 def test_training_figure_has_a_curve_and_a_name_for_each_fold(tmp_path):

@@ -7,6 +7,7 @@ from bidsapp.reports.measures import MEASURES
 from bidsapp.reports.records import GroupReport
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.statistics import Interval
+from bidsapp.synthesis.uncertainty import INTERVAL_MEASURED
 
 VISITS = (("sub-01_ses-1", 0), ("sub-01_ses-2", 0), ("sub-02", 1))
 
@@ -161,7 +162,9 @@ def test_rivals_are_listed_with_their_uncertainty(tmp_path):
 
 
 def test_every_measure_has_a_mean_and_an_interval_of_each_model(text):
-    assert [name for name, *_ in MEASURES] == [name for name in MEASURED if name != "data_range"]
+    assert [name for name, *_ in MEASURES] == [
+        name for name in (*MEASURED, *INTERVAL_MEASURED) if name != "data_range"
+    ]
     assert table_rows(text, "measures") == [
         ["Measure", "Better", "unetn = 2", "floorn = 2"],
         ["MAE", "lower", "0.3130.305 … 0.320", "0.4130.405 … 0.420"],

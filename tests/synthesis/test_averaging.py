@@ -49,7 +49,7 @@ def take_steps(run, count):
     heads = []
     for number in range(1, count + 1):
         run.history.append(Step(number, number / run.plan.max_steps, float(number), run.step(), 1.0))
-        heads.append(run.network.module.head.weight.detach().clone())
+        heads.append(run.network.module.heads.image.weight.detach().clone())
     return heads
 
 
@@ -64,8 +64,8 @@ def test_the_network_ends_with_the_average_and_its_statistics(volumes, averaged)
     run.network.module.stem[0].register_forward_hook(look)
     run.finish()
     network = run.network.module
-    torch.testing.assert_close(network.head.weight, torch.stack(heads).mean(0))
-    assert not torch.equal(heads[-1], network.head.weight)
+    torch.testing.assert_close(network.heads.image.weight, torch.stack(heads).mean(0))
+    assert not torch.equal(heads[-1], network.heads.image.weight)
     torch.testing.assert_close(network.stem[1].running_mean, torch.stack(settled).mean(0))
 
 

@@ -118,7 +118,7 @@ def test_folds_that_are_finished_are_not_trained_again(pairs, stored, plan, tmp_
         stored, folds, plan, baseline, FABRIC, lambda f, p, s: seen.append((f.number, p.network)), tmp_path / "c"
     )
     assert seen == [(1, "seed-resnet")] * 2 + [(2, "unet")] * 2 + [(2, "seed-resnet")] * 2
-    assert resumed.baselines == whole.baselines
+    assert resumed.measured == whole.measured
     for a, b in zip(whole.trained, resumed.trained, strict=True):
         assert same(a.network.state_dict(), b.network.state_dict())
 

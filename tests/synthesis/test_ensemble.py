@@ -26,6 +26,8 @@ from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
 from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.training import make_fabric
 
+from ..derived import CALIBRATION
+
 IMAGES = Images("ravel", "T1w", {"T1w": "whitestripe", "FLAIR": "whitestripe"}, ((1.0,) * 3, (1.0, 1.0, 1.2)))
 
 
@@ -109,9 +111,11 @@ def test_bundle(bundle, pairs, tmp_path):
     assert bundle.images == read_images(bundle.path) == IMAGES
     assert {split.visit for split in bundle.splits} == {pair.visit for pair in pairs[:3]}
     metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
-    assert len(metrics) == 1 + 3 * 3  # floor, forest and a network for each held-out visit
+    assert len(metrics) == 1 + 3 * 4  # the network, floor, forest and a second network for each held-out visit
     assert not (tmp_path / "cache").exists()
     assert find_bundle(bundle.path, "k") == bundle
+    assert {(r.visit, r.fold) for r in bundle.calibration.residuals} == {(s.visit, s.fold) for s in bundle.splits}
+    assert bundle.calibration.factor() > 0
     assert find_bundle(bundle.path, "other") is None
 
     for pair in pairs[:3]:  # who was in the training set is told by the voxels, not by the label
@@ -120,7 +124,7 @@ def test_bundle(bundle, pairs, tmp_path):
         assert fold == held_out.fold
     assert bundle.fold_of([dataclasses.replace(pairs[0], fingerprint="new")]) is None
     weights = [bundle.network(fold).state_dict() for fold in range(3)]
-    assert not torch.equal(weights[0]["head.weight"], weights[1]["head.weight"])
+    assert not torch.equal(weights[0]["heads.image.weight"], weights[1]["heads.image.weight"])
 
 
 def test_a_changed_file_is_noticed(bundle):
@@ -135,7 +139,7 @@ def test_a_bundle_of_another_format_is_refused(bundle):
     path = bundle.path / "bundle.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in content.items() if name != "Format"}))
-    with pytest.raises(DataError, match="format 1; this version of the software reads format 2"):
+    with pytest.raises(DataError, match="format 1; this version of the software reads format 3"):
         read_bundle(bundle.path)
     assert find_bundle(bundle.path, "k") is None  # is trained again
 
@@ -166,7 +170,7 @@ def test_no_bundle_is_an_error_that_names_the_file(tmp_path, content):
 def test_layers_by_two_names_are_written_and_read(plan, tmp_path):
     plan = dataclasses.replace(plan, network="dynunet", channels=(4, 8, 16))
     network = build_network(plan.network, plan.inputs, plan.channels, 1)
-    about = {"training_key": "k", "version": "1", "extra": {}}
+    about = {"calibration": CALIBRATION, "training_key": "k", "version": "1", "extra": {}}
     scale, splits = IntensityScale("robust", 0.0, 1.0), [Split("v", "sub-1", 0, True, "1")]
     read = write_bundle(tmp_path / "b", plan, IMAGES, [network], scale, splits, **about).network(0).state_dict()
     assert all(torch.equal(tensor, read[name]) for name, tensor in network.state_dict().items())

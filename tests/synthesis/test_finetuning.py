@@ -16,6 +16,8 @@ from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
 from bidsapp.synthesis.training import make_fabric, train
 
+from ..derived import CALIBRATION
+
 IMAGES = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
 
 
@@ -28,7 +30,13 @@ def parent(plan, tmp_path):
     """Three networks: ``1`` and ``9`` were held out by the second, ``2`` by the third, ``8`` by none."""
     networks = [build_network(plan.network, plan.inputs, plan.channels, seed) for seed in range(3)]
     splits = [split("1", 1, label="sub-A"), split("9", 1), split("2", 2), split("7", 0)]
-    about = {"training_key": "k", "version": "0.9", "extra": {}, "earlier": [split("8", None)]}
+    about = {
+        "calibration": CALIBRATION,
+        "training_key": "k",
+        "version": "0.9",
+        "extra": {},
+        "earlier": [split("8", None)],
+    }
     scale = IntensityScale("robust", 100.0, 20.0)
     return write_bundle(tmp_path / "parent", plan, IMAGES, networks, scale, splits, **about)
 

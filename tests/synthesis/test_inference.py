@@ -21,7 +21,7 @@ def fabric():
 
 
 class Identity(torch.nn.Module):
-    """Returns the first channel; stands for a network of any stride and reach."""
+    """Returns the first channel, also as logarithm of the scale; stands for a network of any stride and reach."""
 
     def __init__(self, stride=1, reach=0):
         super().__init__()
@@ -30,7 +30,7 @@ class Identity(torch.nn.Module):
 
     def forward(self, x):
         self.seen.append(tuple(x.shape[2:]))
-        return x[:, :1]
+        return x[:, [0, 0]]
 
 
 def enlarged(volume, shape, seed=0):
@@ -49,7 +49,8 @@ def test_identity_is_identity(pairs, plan, fabric, shape, overlap, stride):
     for flip in (False, True):
         p = dataclasses.replace(plan, flip_averaging=flip)
         result = predict([network], volume, p, fabric, window=32, overlap=overlap)
-        assert np.abs(result - volume.inputs[0]).max() < 1e-5
+        assert np.abs(result.image - volume.inputs[0]).max() < 1e-5
+        assert np.abs(np.log(result.scale) - volume.inputs[0]).max() < 1e-5
     assert all(edge % stride == 0 for seen in network.seen for edge in seen)
 
 
@@ -70,7 +71,7 @@ def test_windows_without_brain_are_skipped(pairs, plan, fabric):
     network = Identity(4, reach=2)
     result = predict([network], volume, dataclasses.replace(plan, flip_averaging=False), fabric, window=32)
     assert len(network.seen) == 1
-    assert np.abs(result - volume.inputs[0])[mask].max() < 1e-5
+    assert np.abs(result.image - volume.inputs[0])[mask].max() < 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +95,15 @@ def test_windows_and_their_places_hardly_matter(name, channels, blobs, pairs, fa
     inputs = np.where(mask, source + 5, 0)[None]
     volume = dataclasses.replace(load_volume(pairs[0], ()), inputs=inputs, mask=mask, target=goal, loss_mask=mask)
     trained = train([TrainingVolume.store(volume, tmp_path)], plan, fabric)
-    whole = predict([trained.network], volume, plan, fabric, window=160)
+    whole = predict([trained.network], volume, plan, fabric, window=160).image
     spread = np.ptp(whole[mask])
     for window in (64, 96, 128):
-        windows = predict([trained.network], volume, plan, fabric, window=window)
+        windows = predict([trained.network], volume, plan, fabric, window=window).image
         assert np.abs(whole - windows)[mask].max() < 0.01 * spread
     # The same brain, deeper in a larger image: windows now lie elsewhere on it.
     space = [(0, 0), *[(24, 0)] * 3]
     moved = dataclasses.replace(volume, inputs=np.pad(inputs, space), mask=np.pad(mask, space[1:]))
-    there = predict([trained.network], moved, plan, fabric, window=64)[24:, 24:, 24:]
+    there = predict([trained.network], moved, plan, fabric, window=64).image[24:, 24:, 24:]
     assert np.abs(whole - there)[mask].max() < 0.01 * spread
 
 
@@ -145,11 +146,15 @@ def test_flip_averaging_makes_mirror_images_equal(pairs, plan, network, fabric):
     a = dataclasses.replace(volume, inputs=volume.inputs[:, :length], mask=volume.mask[:length])
     b = dataclasses.replace(a, inputs=a.inputs[:, ::-1].copy(), mask=a.mask[::-1])
     one, other = (predict([network], v, plan, fabric, window=48) for v in (a, b))
-    assert np.abs(one - other[::-1]).max() < 1e-4
+    assert np.abs(one.image - other.image[::-1]).max() < 1e-4
+    assert np.abs(one.scale - other.scale[::-1]).max() < 1e-4
 
 
 def test_several_networks_are_averaged(pairs, plan, network, fabric):
     volume = load_volume(pairs[0], plan.features)
     other = build_network("unet", plan.inputs, (8, 16, 16), 1).eval()
     a, b, both = (predict(n, volume, plan, fabric, window=48) for n in ([network], [other], [network, other]))
-    assert np.abs((a + b) / 2 - both).max() < 1e-5
+    assert np.abs((a.image + b.image) / 2 - both.image).max() < 1e-5
+    apart = ((a.image - b.image) / 2) ** 2  # variance of two images; Laplace's is twice the square of its scale
+    expected = np.sqrt((a.scale**2 + b.scale**2 + apart) / 2)
+    assert np.abs(expected / both.scale - 1).max() < 1e-4

@@ -77,7 +77,7 @@ def stored(volume, tmp_path):
 
 
 class Identity(torch.nn.Module):
-    """Returns the first channel, of slabs the inner slices; stands for a network of any stride and reach."""
+    """Returns the first channel twice, of slabs the inner slices; stands for a network of any stride and reach."""
 
     def __init__(self, margin, stride=1, reach=0):
         super().__init__()
@@ -85,7 +85,7 @@ class Identity(torch.nn.Module):
 
     def forward(self, x):
         assert x.shape[2] % self.stride == x.shape[3] % self.stride == 0
-        return x[:, :1, ..., self.margin : x.shape[-1] - self.margin]
+        return x[:, [0, 0], ..., self.margin : x.shape[-1] - self.margin]
 
 
 def test_the_command_line_knows_the_modes():
@@ -110,7 +110,7 @@ def test_identity_is_identity_in_every_mode(volume, mode, axis, orientation):
             for stride, flip in ((1, True), (4, False), (8, True)):
                 plan = planned(mode, axis, flip_averaging=flip)
                 network = Identity(modes.margin(plan), stride, reach=6)
-                result = predict([network], placed, plan, FABRIC, window=24, overlap=overlap)
+                result = predict([network], placed, plan, FABRIC, window=24, overlap=overlap).image
                 assert result.shape == shape
                 assert np.abs(result - inputs[0]).max() < 1e-5
 
@@ -207,7 +207,7 @@ def test_flip_averaging_makes_mirror_images_equal(volume, axis):
     plan = planned("slabs", axis, channels=(4, 8))
     network = build_network("unet", plan.inputs, plan.channels, 0, slices=plan.slices).eval()
     mirrored = dataclasses.replace(volume, inputs=volume.inputs[:, ::-1].copy())
-    one, other = (predict([network], v, plan, FABRIC) for v in (volume, mirrored))
+    one, other = (predict([network], v, plan, FABRIC).image for v in (volume, mirrored))
     assert np.abs(one - other[::-1]).max() < 1e-4
 
 
@@ -312,7 +312,7 @@ def test_it_learns_in_every_mode(pairs, tmp_path, network, mode, axis):
     plan = planned(mode, axis, modes.largest(volumes), network, max_steps=steps, **recipe)
     trained = train(volumes, plan, FABRIC)
     held_out = load_volume(pairs[2], ())
-    image = predict([trained.network], held_out, plan, FABRIC)
+    image = predict([trained.network], held_out, plan, FABRIC).image
     error, constant = (
         np.abs(guess - held_out.target)[held_out.loss_mask].mean()
         for guess in (image, np.median(held_out.target[held_out.loss_mask]))
@@ -345,15 +345,15 @@ def test_windows_and_their_places_hardly_matter(blobs, pairs, tmp_path, mode, ne
     plan = planned(mode, "axial", modes.largest([stored]), network, max_steps=40, channels=channels)
     plan = dataclasses.replace(plan, features=(), flip_averaging=False, batch=4)
     trained = train([stored], plan, FABRIC)
-    whole = predict([trained.network], volume, plan, FABRIC)
+    whole = predict([trained.network], volume, plan, FABRIC).image
     spread, places = np.ptp(whole[mask]), []
     for edge in (64, 96, 128):  # of the windows in a slice
-        windows = predict([trained.network], volume, plan, FABRIC, window=round((edge**2) ** (1 / 3)))
+        windows = predict([trained.network], volume, plan, FABRIC, window=round((edge**2) ** (1 / 3))).image
         assert np.abs(whole - windows)[mask].max() < 0.01 * spread
     # The same brain in larger images, whose borders are further away than the network sees: only windows move.
     for before in (28, 40):
         space = [(0, 0), (before, 28), (before, 28), (3, 0)]
         moved = dataclasses.replace(volume, inputs=np.pad(volume.inputs, space), mask=np.pad(mask, space[1:]))
-        there = predict([trained.network], moved, plan, FABRIC, window=20 if before > 28 else None)
+        there = predict([trained.network], moved, plan, FABRIC, window=20 if before > 28 else None).image
         places.append(there[before:-28, before:-28, 3:][mask])
     assert np.abs(places[0] - places[1]).max() < 0.01 * spread

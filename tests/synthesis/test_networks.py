@@ -14,7 +14,7 @@ from bidsapp.synthesis.plan import RECIPES
 @pytest.mark.parametrize("size", [(16, 16, 16), (17, 23, 9)])
 def test_any_size(name, size):
     network = build_network(name, 2, RECIPES[name]["channels"], 0).eval()
-    assert network(torch.zeros(1, 2, *size)).shape == (1, 1, *size)
+    assert network(torch.zeros(1, 2, *size)).shape == (1, 2, *size)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -32,7 +32,7 @@ def test_weights_follow_the_seed_and_leave_the_global_state_alone(name):
 def test_no_transposed_convolution_and_a_linear_last_kernel_of_one_voxel(name):
     network = build_network(name, 1, RECIPES[name]["channels"], 0)
     assert not any(isinstance(m, torch.nn.ConvTranspose3d) for m in network.modules())
-    assert network.head.kernel_size == (1, 1, 1)
+    assert network.heads.image.kernel_size == (1, 1, 1)
 
 
 @pytest.mark.parametrize("name", RECIPES)

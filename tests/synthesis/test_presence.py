@@ -143,14 +143,14 @@ def test_every_case_is_predicted_and_measured_beside_the_baselines(stored, visit
     baseline = dataclasses.replace(baseline, channels=(4,))
     folds = [Fold(0, frozenset({"sub-01", "sub-03"})), Fold(1, frozenset({"sub-02", "sub-09"}))]
     fit = cross_fit(stored, folds, PLAN, baseline, FABRIC, lambda *_: None, tmp_path / "checkpoints")
-    measured = [(m.visit, m.network) for m in fit.baselines]
+    measured = [(m.visit, m.network) for m in fit.measured]
     assert sorted(measured) == sorted(
-        (pair.visit, network) for pair in visits for network in ("floor", "forest", "seed-resnet")
+        (pair.visit, network) for pair in visits for network in ("unet", "floor", "forest", "seed-resnet")
     )
-    assert all(np.isfinite(m.agreement.mae) for m in fit.baselines)
+    assert all(np.isfinite(m.agreement.mae) for m in fit.measured)
     for pair in visits:
         volume = load_volume(pair, PLAN.features, presence=True)
-        image = predict([fit.trained[0].network], volume, PLAN, FABRIC)
+        image = predict([fit.trained[0].network], volume, PLAN, FABRIC).image
         assert measure(volume, image, PLAN).mae > 0
 
 

@@ -72,7 +72,7 @@ def test_it_learns_a_map_that_no_global_one_can(pairs, tmp_path):
     ours, floor = (
         agreement(image, held_out.target, held_out.loss_mask).mae
         for image in (
-            predict([trained.network], held_out, plan, fabric),
+            predict([trained.network], held_out, plan, fabric).image,
             predict_floor(fit_floor(volumes, 1, 0), held_out, 1),
         )
     )
@@ -82,6 +82,6 @@ def test_it_learns_a_map_that_no_global_one_can(pairs, tmp_path):
 def test_a_norm_of_the_plan_is_that_of_the_network(stored, plan):
     shape = {"network": "seed-resnet", "channels": (4,), "features": (), "max_steps": 2}
     trained = train(stored, dataclasses.replace(plan, norm="weight", **shape), make_fabric("cpu", "32-true"))
-    assert "head.weight" in trained.network.state_dict()
+    assert "heads.image.weight" in trained.network.state_dict()
     assert any("parametrizations" in name for name in trained.network.state_dict())
     assert not any("running_mean" in name for name in trained.network.state_dict())
