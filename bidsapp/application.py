@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from bidsapp.bids import names
+from bidsapp.bids.scans import write_verdict
 from bidsapp.bids.sidecars import synth as synth_sidecar
 from bidsapp.bids.sidecars import uncertainty as uncertainty_sidecar
 from bidsapp.bids.sink import write_image
@@ -20,26 +21,31 @@ from bidsapp.errors import AppError
 from bidsapp.rendering import rendering_of
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
-from bidsapp.synthesis.bundle import file_sha256
 from bidsapp.synthesis.evaluation import measure
+from bidsapp.synthesis.familiarity import unfamiliarity
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.presence import used_and_missing
+from bidsapp.synthesis.seal import file_sha256
+from bidsapp.synthesis.signature import sign
+from bidsapp.synthesis.trust import judge
 from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
+    from torch import nn
 
     from bidsapp.bids.gather import GatheredVisit
     from bidsapp.records import Pair, Plan
     from bidsapp.rendering import Rendering
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
+    from bidsapp.synthesis.inference import Predicted
     from bidsapp.synthesis.pairs import Volume
 
 log = logging.getLogger(__name__)
@@ -64,6 +70,9 @@ class Prediction:
         Against the acquired target, where there is one.
     interval : dict or None
         How the interval around the image fared there.
+    verdict : dict or None
+        ``Label``, ``Reasons``, ``Scores``, ``FalseAlarmRate`` and ``CalibratedOn``, as in the sidecar; ``None``
+        where the bundle has nothing to judge by.
     """
 
     visit: GatheredVisit
@@ -73,6 +82,7 @@ class Prediction:
     reused: bool
     agreement: dict[str, float | None] | None
     interval: dict[str, float | None] | None = None
+    verdict: dict[str, Any] | None = None
 
 
 def apply_bundle(
@@ -144,12 +154,48 @@ def _predict(
         calibration = bundle.calibration.others(fold)
         half = predicted.scale * np.float32(calibration.factor())
         sidecar = {**said, **_measured(volume, predicted.image, half, bundle.plan)}
+        sidecar |= _verdict(networks, volume, bundle, predicted, fabric)
         _draw(volume, predicted.image, half, settings.output_dir / figure)
         about = uncertainty_sidecar(sidecar, path, LEVEL, calibration.summary())
         write_image(rendering.spread(volume, predicted.image, half), settings.output_dir / doubt, about)
         # Last: it tells that all is there.
         write_image(rendering.image(volume, predicted.image), settings.output_dir / path, sidecar)
-    return Prediction(visit, path, figure, fold, reused, sidecar.get("Agreement"), sidecar.get("Interval"))
+    verdict = sidecar.get("Verdict")
+    if verdict:
+        _list_verdict(settings.output_dir, visit, path, bundle.plan.target, verdict)
+    agreement, interval = (sidecar.get(name) for name in ("Agreement", "Interval"))
+    return Prediction(visit, path, figure, fold, reused, agreement, interval, verdict)
+
+
+def _verdict(
+    networks: Sequence[nn.Module], volume: Volume, bundle: Bundle, predicted: Predicted, fabric: Fabric
+) -> dict[str, Any]:
+    """Return what the sidecar says of whether to trust an image; nothing of a bundle without a reference."""
+    if bundle.trust is None:
+        return {}
+    distance = unfamiliarity(networks, volume, bundle.plan, fabric)
+    verdict = judge(sign(volume, bundle.plan, predicted, unfamiliarity=distance), bundle.trust)
+    return {
+        "Verdict": {
+            "Label": verdict.label,
+            "Reasons": list(verdict.reasons),
+            "Scores": {name: round(score, 3) for name, score in verdict.scores.items()},
+            "FalseAlarmRate": bundle.trust.false_alarms,
+            "CalibratedOn": {"Participants": bundle.trust.participants, "Visits": bundle.trust.visits},
+        }
+    }
+
+
+def _list_verdict(out: Path, visit: GatheredVisit, path: str, target: str, verdict: Mapping[str, Any]) -> None:
+    """Add an image with its verdict to the table of its visit."""
+    folder = names.scans_table(visit.visit).rpartition("/")[0]
+    row = {
+        "filename": path.removeprefix(f"{folder}/"),
+        "contrast": target,
+        "verdict": verdict["Label"],
+        "reasons": "; ".join(verdict["Reasons"]),
+    }
+    write_verdict(out, visit.visit, row)
 
 
 def _measured(

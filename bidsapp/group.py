@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 from bidsapp import __version__
 from bidsapp.admission import admit, check_asked, check_contrasts, training_images
 from bidsapp.application import apply_bundle
+from bidsapp.bids import names
 from bidsapp.bids.gather import gather
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError
+from bidsapp.launch import find_place, others_started
 from bidsapp.planning import checkpoints_of, features_asked, folds_of, goal_of, settled_plans, start_of
 from bidsapp.rendering import check_rendering
+from bidsapp.resources import shared
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus
+from bidsapp.synthesis.crew import dismiss, hold, leading
 from bidsapp.synthesis.overrides import read_overrides
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.manifest import Images
     from bidsapp.synthesis.run import Step
+    from bidsapp.synthesis.sampling import TrainingVolume
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +70,38 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     DataError
         The bundle that was named cannot be read.
     """
+    grant = _of_one(grant, settings)
+    with others_started(settings.to_toml(), settings.processes), leading(_fabric(settings, grant)) as fabric:
+        return _run(settings, grant, fabric)
+
+
+def follow(settings: Settings, grant: Grant) -> None:
+    """Take part in the trainings of a run that another process leads.
+
+    Parameters
+    ----------
+    settings : Settings
+        The same.
+    grant : Grant
+        Threads and memory of all processes on this computer.
+    """
+    from bidsapp.synthesis.ensemble import stored_pairs
+
+    grant = _of_one(grant, settings)
+    fabric = _fabric(settings, grant)
+
+    @contextmanager
+    def held(pairs: Sequence[Pair], features: Sequence[str], presence: bool) -> Iterator[list[TrainingVolume]]:
+        folder = settings.work / f"group-{fabric.global_rank}"
+        with stored_pairs(pairs, features, folder, grant.memory_gb, presence=presence) as (stored, unusable):
+            for error in unusable.values():
+                raise error
+            yield list(stored.values())
+
+    fabric.follow(held)
+
+
+def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus, ...]:
     named, parent = (_named(settings, path) for path in (settings.model, settings.init_from))
     known = named or parent
     gathered = _gathered(
@@ -75,7 +112,6 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     gathered = _within(settings, admit(gathered, images, settings.target))
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
         log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
-    fabric = _fabric(settings, grant)
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
     if settings.dry_run:
         from bidsapp.preview import dry_run
@@ -87,8 +123,11 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     pairs = [visit.pair for visit in gathered.visits]
     check_rendering(settings, gathered.visits, named)
     bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
+    dismiss(fabric)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
     record(settings, gathered, bundle, predictions)
+    if settings.export:
+        _export(settings, bundle, settings.export)
     return (*statuses, *skipped, *_failed(gathered))
 
 
@@ -157,8 +196,16 @@ def _fabric(settings: Settings, grant: Grant) -> Fabric:
 
     from bidsapp.synthesis.training import make_fabric
 
-    torch.set_num_threads(settings.omp_nthreads or grant.cpus)
-    return make_fabric(settings.device, read_overrides(settings.plan).get("precision"))
+    precision = read_overrides(settings.plan).get("precision")
+    fabric = make_fabric(settings.device, precision, settings.devices, settings.num_nodes)
+    torch.set_num_threads(settings.omp_nthreads or grant.cpus)  # Fabric sets them, too
+    return fabric
+
+
+def _of_one(grant: Grant, settings: Settings) -> Grant:
+    """Return what this process may use, which shares a computer with others of the run."""
+    place = find_place()
+    return shared(grant, settings.devices, tasks=place is not None and place.launcher == "srun")
 
 
 def _trained(
@@ -187,6 +234,7 @@ def _trained(
         stored,
         unusable,
     ):
+        hold(fabric, stored, features, presence=presence)
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = folds_of(settings, list(stored))
@@ -214,6 +262,12 @@ def _trained(
                 population=population,
                 start=start,
             )
+
+
+def _export(settings: Settings, bundle: Bundle, form: str) -> None:
+    from bidsapp.synthesis.export import export_bundle
+
+    log.info("exported: %s", export_bundle(bundle, settings.output_dir / names.exported(bundle.name), form))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def goal_of(settings: Settings, pairs: Sequence[Pair], parent: Bundle | None) ->
 
 def request(settings: Settings) -> dict[str, Any]:
     """Return what a training depends on besides its images."""
-    from bidsapp.synthesis.bundle import file_sha256
+    from bidsapp.synthesis.seal import file_sha256
 
     data = ("source", "allow_missing_source", "target", "reference", "normalization", "crossval", "axial_range")
     shown = ("input_mode", "slice_axis")
@@ -53,7 +53,9 @@ def request(settings: Settings) -> dict[str, Any]:
     length = ("max_minutes", "max_steps", "epochs")
     values = {name: getattr(settings, name) for name in (*data, *shown, *training, *patches, *length)}
     splits = settings.splits and file_sha256(settings.splits)
-    return {**values, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
+    # Sums come out otherwise where they are shared.
+    shared = {"processes": settings.processes} if settings.processes > 1 else {}
+    return {**values, **shared, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
 
 
 def strata_of(settings: Settings) -> dict[str, str] | None:
@@ -122,6 +124,7 @@ def plans_of(
     """
     from bidsapp.synthesis.finetuning import continued
     from bidsapp.synthesis.plan import BASELINE, make_plan
+    from bidsapp.synthesis.ranks import filled
     from bidsapp.synthesis.sizing import size_to_minutes
 
     baseline = settings.baseline and settings.network != BASELINE
@@ -156,8 +159,9 @@ def plans_of(
     if start:
         mine = continued(mine, start.bundle.plan, rate)
     own = read_overrides(settings.plan)
-    mine = overridden(mine, own)
-    return mine if start else size_to_minutes(mine, fabric, fixed=own), plan(BASELINE) if baseline else None
+    mine = filled(overridden(mine, own), fabric.world_size)
+    rival = filled(plan(BASELINE), fabric.world_size) if baseline else None
+    return mine if start else size_to_minutes(mine, fabric, fixed=own), rival
 
 
 def settled_plans(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,22 @@ def granted(
     cpus = max(1, int(cpus))
     reasons = (f"{cpus} CPUs ({cpu_reason})", f"{memory:.1f} GB ({memory_reason})", f"{gpus} GPUs ({gpu_reason})")
     return Grant(cpus, float(memory), gpus, reasons)
+
+
+def shared(grant: Grant, processes: int, *, tasks: bool) -> Grant:
+    """Return what each of several processes of this computer may use.
+
+    Parameters
+    ----------
+    grant : Grant
+        Of all of them.
+    processes : int
+        Their number.
+    tasks : bool
+        Whether they are tasks of SLURM, which gives each processors of its own, and memory to all.
+    """
+    cpus = grant.cpus if tasks else max(1, grant.cpus // processes)
+    return replace(grant, cpus=cpus, memory_gb=grant.memory_gb / processes)
 
 
 def _cpu_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple[float, str]]:

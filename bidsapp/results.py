@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from bidsapp.console import print_table
 from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
+from bidsapp.reports.visit import write_visit_verdict
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
@@ -19,6 +21,7 @@ from bidsapp.synthesis.optimizer import STEPS
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.presence import SHARE, used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
+from bidsapp.synthesis.trust import LABELS
 from bidsapp.synthesis.uncertainty import LEVEL
 from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
@@ -65,6 +68,12 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     report = _report(settings, gathered, bundle, predictions, rows, models)
     means = summary(rows, models, bundle.plan.seed)
     write_group_report(replace(report, comparison=comparison, summary=means), out / "group.html")
+    judged = [(p, p.verdict) for p in predictions if p.verdict]
+    for p, verdict in judged:
+        write_visit_verdict(out / names.report(p.visit.visit), p.path, verdict["Label"], verdict["Reasons"])
+    if judged:
+        counts = Counter(verdict["Label"] for _, verdict in judged)
+        print_table("Verdicts on synthesized images", LABELS, [{label: counts[label] for label in LABELS}])
     if rows:
         print_table(
             "Mean absolute error in the brain, normalized units", ["visit", *models], _by_visit(rows, models)
@@ -113,9 +122,11 @@ def _report(
                 "in_training_set": p.fold is not None,
                 "fold": p.fold,
                 "missing": used_and_missing(p.visit.pair, bundle.plan)[1],
+                **({"verdict": p.verdict["Label"], "reasons": p.verdict["Reasons"]} if p.verdict else {}),
             }
             for p in predictions
         ],
+        false_alarms=bundle.trust.false_alarms if bundle.trust else None,
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
         figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
         methods=_methods(bundle, settings.axial),

@@ -29,6 +29,7 @@ REFERENCE_POLICIES = ("first", "best")
 SYNTH_SPACES = ("source", "native")
 # What --match-to takes besides an image.
 MATCH_NORMALIZED = "normalized"
+EXPORTS = ("onnx", "torchscript")
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
 # Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
@@ -60,6 +61,9 @@ class Settings:
         Memory that the run may use, GB.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
+    devices, num_nodes : int
+        Processes that share each training: on each computer, with a GPU of its own where networks run on GPUs, and
+        computers.
     reference : str
         The contrast whose grid the visit's images share.
     reference_policy : str
@@ -126,6 +130,8 @@ class Settings:
         ``20,80``: percent of the brain's extent from below to above, between which is learned and measured.
     model : Path or None
         A bundle to apply; nothing is trained.
+    export : str or None
+        Format in which the mean of the bundle's networks is written for other software, too.
     synth_space : str
         Grid of synthesized images: ``source``, the visit's common one, or ``native``, the acquired reference's.
     match_to : str or None
@@ -166,6 +172,8 @@ class Settings:
     omp_nthreads: int | None = None
     mem_gb: float | None = None
     device: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
     reference: str = "T1w"
     reference_policy: str = "first"
     derivatives: tuple[str, ...] = ()
@@ -196,6 +204,7 @@ class Settings:
     stratify: str | None = None
     axial_range: str | None = None
     model: Path | None = None
+    export: str | None = None
     synth_space: str = "source"
     match_to: str | None = None
     plan: tuple[str, ...] = ()
@@ -230,6 +239,11 @@ class Settings:
         if not 0 <= low < high <= 100:
             raise ValueError(f"{self.axial_range!r} does not rise from 0 to 100")
         return low, high
+
+    @property
+    def processes(self) -> int:
+        """Processes that share each training."""
+        return self.devices * self.num_nodes
 
     @property
     def work(self) -> Path:

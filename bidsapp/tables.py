@@ -6,7 +6,8 @@ import csv
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.sink import write_json, write_tsv
-from bidsapp.synthesis.ensemble import HISTORY_FILE, METRICS_FILE
+from bidsapp.synthesis.card import METRICS_FILE
+from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.metrics import MEASURED
 from bidsapp.synthesis.statistics import FEWEST, RESAMPLES, by_participant, compare, interval
 from bidsapp.synthesis.uncertainty import INTERVAL_MEASURED

@@ -129,6 +129,14 @@ def test_a_bundle_of_another_scale_is_refused_before_any_visit_is_looked_at(with
         group.run(replace(settings, normalization="ravel"), GRANT)
 
 
+def test_the_networks_of_a_bundle_are_written_for_other_software(with_bundle, predicted):
+    settings = replace(with_bundle(), export="torchscript")
+    group.run(settings, GRANT)
+    assert len(predicted) == 4
+    files = (settings.output_dir / "models/bundle-export").iterdir()
+    assert sorted(file.name for file in files) == ["model.json", "model.pt"]
+
+
 def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bundle, tmp_path):
     methods = {"T2w": "whitestripe", "FLAIR": "whitestripe"}
     bundle = with_bundle(normalization="ravel", methods=methods).model

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from bidsapp.resources import granted
+from bidsapp.resources import Grant, granted, shared
 
 NOTHING: dict[str, str] = {}
 
@@ -101,3 +101,10 @@ def test_gpus(tmp_path, visible, gpus):
     write(tmp_path, {"dev/nvidia0": "", "dev/nvidia1": "", "dev/nvidiactl": "", "dev/nvidia-uvm": ""})
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     assert granted(environment=environment, root=tmp_path).gpus == gpus
+
+
+def test_processes_of_a_computer_share_what_it_was_granted():
+    grant = Grant(8, 32.0, 2, ())
+    assert shared(grant, 2, tasks=False) == Grant(4, 16.0, 2, ())
+    assert shared(grant, 2, tasks=True) == Grant(8, 16.0, 2, ())  # SLURM gave each task its own processors
+    assert shared(grant, 16, tasks=False).cpus == 1

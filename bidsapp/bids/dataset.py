@@ -37,7 +37,7 @@ _MRIQC = (
     "tissue classes of the T1w; measured where a T1w is the reference)"
 )
 SCANS_COLUMNS = {
-    "contrast": "What was acquired",
+    "contrast": "What was acquired; of a synthesized image, which has a verdict, what was predicted",
     "brain_volume_ml": "Volume of the scan's own brain mask on the common grid, ml",
     "edge_contact_cm2": "Area of the brain mask on the faces of the scan's field of view, cm2; above 0 the brain "
     "is cut, above 100 a reference is flagged: a tenth of an adult's brain is missing",
@@ -66,6 +66,9 @@ SCANS_COLUMNS = {
     "template_dice": "Dice overlap of the brain mask with the template's, the least of all output spaces",
     "scale_offset": "Offset of the intensity scale, units of the image; the sidecar names the method",
     "scale_scale": "Scale of the intensity scale, units of the image: z = (x - offset) / scale",
+    "verdict": "Of a synthesized image, whether it is to be used: trust; caution, where it or what it was "
+    "predicted from is unlike held-out training visits; reject, where it is so by over twice what is accepted",
+    "reasons": "What is unlike, and by how much; n/a where it is trusted",
     "flags": "Why the scan is not to be trusted: its registration, a reference that cuts the brain, a brain mask "
     "below 250 or above 2200 ml; n/a where it passed. A flagged target is not learned from, a visit with a "
     "flagged reference or source is left out",
@@ -105,8 +108,7 @@ def open_derivatives(settings: Settings) -> Path:
             if not (out / name).exists():
                 write_text(text, out / name)
         write_json(_description(settings), out / "dataset_description.json")
-        if not (out / "scans.json").exists():
-            write_json({name: {"Description": text} for name, text in SCANS_COLUMNS.items()}, out / "scans.json")
+        write_json({name: {"Description": text} for name, text in SCANS_COLUMNS.items()}, out / "scans.json")
         update_descriptions(out, settings)
     except OSError as error:
         raise CannotCreateError(

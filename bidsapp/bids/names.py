@@ -122,6 +122,11 @@ def bundle(sources: Iterable[str], target: str, network: str) -> str:
     return f"models/{'+'.join(sources)}-to-{target}_{network}"
 
 
+def exported(bundle: str) -> str:
+    """Return the folder of a bundle that was exported for other software, given its name."""
+    return f"models/{bundle}-export"
+
+
 def sidecar(path: str) -> str:
     """Return the path of the JSON beside an image or transform."""
     for ending in (".nii.gz", ".txt", ".h5"):

@@ -1,4 +1,7 @@
-"""The table of a visit's scans: an image that stands in it may be used, any other file may not."""
+"""The table of a visit's scans: an image that stands in it may be used, any other file may not.
+
+Synthesized images stand in it with their verdict, and are no scans: only `write_verdict` sees them.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +26,28 @@ RUN_AGAIN = "run the participant level again"
 FILE_NAME = re.compile(
     r"sub-[^_]+(?:_ses-[^_]+)?(?P<rest>(?:_[a-z]+-[^_]+)*)_desc-preproc_(?P<contrast>[^_.]+)\.nii\.gz"
 )
+SYNTHESIZED = "_desc-synth_"
+COLUMNS = ["filename", *SCANS_COLUMNS]
 
 Row = dict[str, str]
 
 
 def read_scans(table: Path) -> list[Row]:
-    """Return the rows of a visit's table; `DataError` where it is missing or damaged."""
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{table}: missing or damaged ({error})", RUN_AGAIN) from error
+    """Return the rows of a visit's scans; `DataError` where the table is missing or damaged."""
+    rows = [row for row in _read(table) if SYNTHESIZED not in (row.get("filename") or "")]
     for row in rows:
         lost = [name for name in ("filename", "contrast", "flags") if row.get(name) is None]
         if lost or not FILE_NAME.fullmatch(Path(row["filename"]).name):
             raise DataError(f"{table}: missing or damaged ({', '.join(lost) or row['filename']})", RUN_AGAIN)
     return rows
+
+
+def _read(table: Path) -> list[Row]:
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{table}: missing or damaged ({error})", RUN_AGAIN) from error
 
 
 def listed_contrasts(derivatives: Path) -> set[str]:
@@ -62,7 +71,8 @@ def write_scans(
 
     A row of an earlier run is kept if this run did not ask for its contrast, its image is there, and it lies on
     the same reference scan. A scan that was asked for and did not finish is therefore listed no more, and neither
-    is one that was aligned with another reference; their files stay.
+    is one that was aligned with another reference; their files stay. The verdicts on synthesized images go: the
+    group level looks at them anew.
 
     Parameters
     ----------
@@ -90,7 +100,24 @@ def write_scans(
         if row["contrast"] not in asked and (table.parent / row["filename"]).is_file()
     ]
     if rows or table.exists():
-        write_tsv([*rows, *kept], table, ["filename", *SCANS_COLUMNS])
+        write_tsv([*rows, *kept], table, COLUMNS)
+
+
+def write_verdict(derivatives: Path, visit: Visit, row: Mapping[str, Any]) -> None:
+    """Add the row of a synthesized image to its visit's table, in place of an older one.
+
+    Parameters
+    ----------
+    derivatives : Path
+        The derivative dataset.
+    visit : Visit
+        Whose table; `DataError` where it is missing or damaged.
+    row : Mapping
+        ``filename``, ``contrast``, ``verdict`` and ``reasons``.
+    """
+    table = derivatives / names.scans_table(visit)
+    others = [other for other in _read(table) if other.get("filename") != row["filename"]]
+    write_tsv([*others, row], table, COLUMNS)
 
 
 def on_reference(rows: Sequence[Row], reference: str) -> list[Row]:

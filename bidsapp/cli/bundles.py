@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.admission import check_asked, check_contrasts
 from bidsapp.bids import names
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import Plan
+from bidsapp.synthesis.library import known_names
 from bidsapp.synthesis.manifest import BUNDLE_FILE, contrasts_of, images_of, read_manifest
 from bidsapp.synthesis.overrides import read_overrides
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from bidsapp.settings import Settings
 
+FOLDER = "give the folder that a group level wrote in models/"
 # What a network keeps that is trained further.
 NETWORK = ("network", "norm", "input_mode", "slice_axis")
 
@@ -41,6 +44,12 @@ def said_by(model: Path | None, init_from: Path | None = None) -> dict[str, Any]
     }
 
 
+def check_export(form: str | None) -> None:
+    """Raise an error where what writes an export is not installed."""
+    if form == "onnx" and not all(map(find_spec, ("onnx", "onnxscript"))):
+        raise UsageError("ONNX is written by packages that are not installed", "pip install 'synthprep[onnx]'")
+
+
 def check_model(settings: Settings) -> None:
     """Raise an error where there is no such bundle to apply, or it does not do what was asked for."""
     if settings.model is None:
@@ -53,9 +62,7 @@ def check_model(settings: Settings) -> None:
     if settings.crossval:
         raise UsageError("--model trains nothing, --crossval asks for training", "give one of them")
     if not settings.model.exists():
-        raise NoInputError(
-            f"{settings.model}: no such bundle", "give the folder that a group level wrote in models/"
-        )
+        raise NoInputError(f"{settings.model}: no such bundle", f"{FOLDER}, {known_names()}")
     manifest = read_manifest(settings.model)
     check_contrasts(settings, *contrasts_of(manifest, settings.model), settings.model)
     check_asked(settings, images_of(manifest, settings.model), settings.model)
@@ -69,7 +76,7 @@ def check_start(settings: Settings) -> None:
     if settings.model is not None:
         raise UsageError("--model trains nothing, --init-from says where a training starts", "give one of them")
     if not bundle.exists():
-        raise NoInputError(f"{bundle}: no such bundle", "give the folder that a group level wrote in models/")
+        raise NoInputError(f"{bundle}: no such bundle", f"{FOLDER}, {known_names()}")
     manifest = read_manifest(bundle)
     check_contrasts(settings, *contrasts_of(manifest, bundle), bundle)
     check_asked(settings, images_of(manifest, bundle), bundle)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsapp.bids.precomputed import datasets
-from bidsapp.cli.bundles import check_model, check_start
+from bidsapp.cli.bundles import check_export, check_model, check_start
+from bidsapp.cli.processes import check_processes
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    EXPORTS,
     INPUT_MODES,
     LOSSES,
     MATCH_NORMALIZED,
@@ -36,7 +38,7 @@ from bidsapp.synthesis.overrides import check_size, read_overrides
 if TYPE_CHECKING:
     from bidsapp.settings import Settings
 
-POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "max_minutes", "max_steps", "epochs")
+POSITIVE = ("nprocs", "omp_nthreads", "mem_gb", "devices", "num_nodes", "max_minutes", "max_steps", "epochs")
 LARGEST_SEED = 2**32 - 1
 # The mean of all steps, rounded down (`bidsapp.synthesis.averaging`).
 WIDEST_EMA = 0.28
@@ -61,6 +63,7 @@ CHOICES = {
     "input_mode": INPUT_MODES,
     "slice_axis": SLICE_AXES,
     "synth_space": SYNTH_SPACES,
+    "export": EXPORTS,
 }
 
 
@@ -105,6 +108,8 @@ def check(settings: Settings) -> None:
     _check_spaces(settings)
     _check_learning(settings)
     check_model(settings)
+    check_export(settings.export)
+    check_processes(settings)
     _check_folders(settings)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import AppError, CannotCreateError, ExitCode
+from bidsapp.launch import follows
 from bidsapp.status import RunStatus, VisitStatus
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AppError as error:
         return _finish(RunStatus(error=error), None)
     os.environ.update(OFFLINE)
+    if follows(settings.processes):
+        return _follow(settings)
     visits: list[VisitStatus] = []
     log_dir: Path | None = None
     with ExitStack() as stack:
@@ -80,6 +83,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt, _Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
             error = _as_app_error(raised, settings, log_dir)
         return _finish(RunStatus(tuple(visits), error), log_dir)
+
+
+def _follow(settings: Settings) -> int:
+    """Take part in the trainings of a run that another process leads and tells of; only an error is said here."""
+    from bidsapp.resources import granted
+
+    try:
+        with logging_to(None, verbosity=0):
+            # Not before: Lightning talks to the console where it finds no logging set up.
+            from bidsapp import group
+
+            group.follow(settings, granted(settings.nprocs, settings.mem_gb))
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except Exception as raised:  # noqa: BLE001 - as in `main`
+        error = _as_app_error(raised, settings, None)
+        sys.stderr.write(f"synthprep: a process that follows ended: {error}\n")
+        return int(error.exit_code)
+    return int(ExitCode.OK)
 
 
 @contextmanager

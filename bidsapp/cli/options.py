@@ -11,6 +11,7 @@ from bidsapp.settings import (
     AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
+    EXPORTS,
     INPUT_MODES,
     LOSSES,
     MATCH_NORMALIZED,
@@ -149,7 +150,17 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         metavar="LOW,HIGH",
         help="learn and measure only between these percentages of the brain's height, such as 20,80",
     )
-    group.add_argument("--model", type=Path, metavar="BUNDLE", help="apply a trained bundle, train nothing")
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="BUNDLE",
+        help="apply a trained bundle, train nothing: a folder, or a name that synthprep-models list shows",
+    )
+    group.add_argument(
+        "--export",
+        choices=EXPORTS,
+        help="write the mean of the bundle's networks for other software, too",
+    )
     group.add_argument(
         "--synth-space",
         choices=SYNTH_SPACES,
@@ -243,6 +254,19 @@ def add_resources(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--mem", dest="mem_gb", type=memory, metavar="16G", help="memory; a bare number is MB")
     group.add_argument("--device", choices=DEVICES, help=f"where networks run ({_default('device')})")
+    group.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="processes of a computer that share each training, each with a GPU of its own where there are GPUs; "
+        f"started by torchrun, by srun, or else by this program ({_default('devices')})",
+    )
+    group.add_argument(
+        "--num-nodes",
+        type=int,
+        metavar="N",
+        help=f"computers that share it, each with so many; torchrun or srun starts them ({_default('num_nodes')})",
+    )
 
 
 def add_run(group: argparse._ArgumentGroup) -> None:

@@ -15,6 +15,7 @@ from bidsapp.cli.words import dataset
 from bidsapp.config import read_toml
 from bidsapp.errors import UnknownLevelError, UsageError
 from bidsapp.settings import LEVELS, MATCH_NORMALIZED, Settings
+from bidsapp.synthesis.library import resolved
 from bidsapp.synthesis.overrides import split
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def settings_from(words: Sequence[str]) -> Settings:
     missing = [name for name in POSITIONALS if not values.get(name)]
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}", "synthprep bids_dir output_dir {participant,group}")
+    values |= {name: resolved(values[name]) for name in ("model", "init_from") if values.get(name)}
     values = {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
     values = {**said_by(values.get("model"), values.get("init_from")), **values}
     if values.get("match_to") not in {None, MATCH_NORMALIZED}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def write_group_report(report: GroupReport, path: Path) -> Path:
         measures=summary_table(report),
         participants=participant_tables(report),
         predictions=[_prediction(item, path.parent) for item in report.predictions],
+        judged="" if report.false_alarms is None else f"{100 * report.false_alarms:g} %",
+        doubtful=any(item.get("verdict", "trust") != "trust" for item in report.predictions),
         plan=[(name.replace("_", " "), show(value)) for name, value in report.plan.items()],
     )
 
@@ -59,10 +62,17 @@ def _summary(report: GroupReport) -> list[str]:
     sentences = [
         f"{_count(number, 'image')} synthesized, {lacking} of them for participants outside the training set."
     ]
-    sentences += _comparison(report)
+    sentences += [*_verdicts(report), *_comparison(report)]
     if report.skipped:
         sentences.append(f"{_count(len(report.skipped), 'visit')} left out; the reasons are below.")
     return sentences
+
+
+def _verdicts(report: GroupReport) -> list[str]:
+    """Count the verdicts, the best first."""
+    counts = Counter(str(item["verdict"]) for item in report.predictions if item.get("verdict"))
+    said = [f"{label} {counts[label]}" for label in ("trust", "caution", "reject") if counts[label]]
+    return [f"Verdicts: {', '.join(said)}."] if said else []
 
 
 def _count(number: int, noun: str) -> str:
@@ -137,7 +147,7 @@ def _folds(report: GroupReport) -> list[dict[str, object]]:
     ]
 
 
-def _prediction(item: Mapping[str, object], folder: Path) -> dict[str, str | None]:
+def _prediction(item: Mapping[str, object], folder: Path) -> dict[str, object]:
     fold = item.get("fold")
     visit = str(item.get("visit"))
     missing = item.get("missing")
@@ -147,6 +157,8 @@ def _prediction(item: Mapping[str, object], folder: Path) -> dict[str, str | Non
         "page": _page(visit, folder),
         "trained": show(bool(item.get("in_training_set"))),
         "by": f"{by}; without {show(missing)}" if missing else by,
+        "verdict": show(item.get("verdict")),
+        "reasons": item.get("reasons") or (),
         "path": show(item.get("path")),
     }
 

@@ -18,6 +18,11 @@ MISSING = "n/a"
 
 def write_page(template: str, path: Path, **values: object) -> Path:
     """Fill a template, every value escaped, and write the page."""
+    return write_text(fill(template, **values), path)
+
+
+def fill(template: str, **values: object) -> str:
+    """Fill a template, every value escaped."""
     environment = Environment(
         loader=PackageLoader("bidsapp.reports", "templates"),
         autoescape=True,
@@ -27,7 +32,7 @@ def write_page(template: str, path: Path, **values: object) -> Path:
         keep_trailing_newline=True,
     )
     environment.filters["paragraphs"] = paragraphs
-    return write_text(environment.get_template(template).render(**values), path)
+    return environment.get_template(template).render(**values)
 
 
 def paragraphs(text: str) -> list[str]:

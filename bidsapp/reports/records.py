@@ -87,7 +87,10 @@ class GroupReport:
         Measure → model → mean over participants with its interval.
     predictions : sequence of mapping
         One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
-        ``fold``, which is ``None`` where all folds were averaged, and ``missing``, the sources that it lacked.
+        ``fold``, which is ``None`` where all folds were averaged, ``missing``, the sources that it lacked, and,
+        where it was judged, ``verdict`` and ``reasons``.
+    false_alarms : float or None
+        Share of clean images that verdicts may flag; ``None`` where nothing was judged.
     skipped : sequence of (str, str, str)
         Visits that were left out: label, reason, hint.
     figures : sequence of Figure
@@ -105,6 +108,7 @@ class GroupReport:
     comparison: Sequence[Mapping[str, str | float | None]] = ()
     summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
+    false_alarms: float | None = None
     skipped: Sequence[tuple[str, str, str]] = ()
     figures: Sequence[Figure] = ()
     methods: str = ""

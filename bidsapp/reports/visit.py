@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bidsapp.reports.pages import MISSING, show, write_page
+from bidsapp.bids.sink import write_text
+from bidsapp.reports.pages import MISSING, fill, show, write_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bidsapp.reports.records import VisitReport
@@ -22,6 +24,8 @@ class Measure(NamedTuple):
     empty: str = MISSING
 
 
+# Between these lines of a visit's page stands what the group level says of its synthesized image.
+VERDICT, END = "<!-- verdict -->\n", "<!-- end of the verdict -->\n"
 # Columns of scans.tsv; one that is not listed is shown under its own name.
 MEASURES = {
     "brain_volume_ml": Measure("Brain volume, mL", "of the mask found on this image", 0),
@@ -69,6 +73,28 @@ def write_visit_report(report: VisitReport, path: Path) -> Path:
     """
     headings = [show(row.get("contrast")) for row in report.rows]
     return write_page("visit.html", path, report=report, headings=headings, measures=_measures(report))
+
+
+def write_visit_verdict(path: Path, image: str, label: str, reasons: Sequence[str]) -> None:
+    """Put the verdict on a synthesized image on its visit's page, in place of an older one.
+
+    Parameters
+    ----------
+    path : Path
+        The page; nothing is done where there is none, or one of an earlier version.
+    image : str
+        POSIX path of the image, relative to the page.
+    label : str
+        ``trust``, ``caution`` or ``reject``.
+    reasons : sequence of str
+        What is wrong.
+    """
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, start, rest = text.partition(VERDICT)
+    _, end, after = rest.partition(END)
+    if start and end:
+        said = fill("verdict.html", image=image, label=label, reasons=reasons)
+        write_text(before + start + said + end + after, path)
 
 
 def _measures(report: VisitReport) -> list[dict[str, object]]:

@@ -3,10 +3,12 @@
 ::
 
     models/T1w-to-FLAIR_unet/
-        bundle.json               format, plan, what images it reads, target scale, SHA-256 of every file below,
-                                  version, training key
+        bundle.json               format, plan, what images it reads, target scale, SHA-256 of every file below
+                                  and of itself, version, training key
+        README.md                 its card, for people
         fold-0.safetensors …      weights
         calibration.json          how errors on people held out relate to the scales that were predicted for them
+        trust.json                what held-out visits are like, by which predictions are judged
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
         earlier.tsv               the same of those whom only the bundle has seen that the training started from
@@ -16,16 +18,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bidsapp.errors import DataError
-from bidsapp.scales import Population, scale_from_json
+from bidsapp.scales import scale_from_json
+from bidsapp.synthesis.card import write_card
 from bidsapp.synthesis.manifest import (
     BUNDLE_FILE,
     FORMAT,
@@ -35,11 +34,17 @@ from bidsapp.synthesis.manifest import (
     images_of,
     origin_of,
     read_manifest,
+    write_manifest,
 )
-from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
+from bidsapp.synthesis.population import read_population, write_population
+from bidsapp.synthesis.pseudonyms import identity
+from bidsapp.synthesis.sanity import check_plan
+from bidsapp.synthesis.seal import check_files, check_folder, files_of, hashes
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
+from bidsapp.synthesis.trust import TRUST_FILE, read_trust, write_trust
 from bidsapp.synthesis.uncertainty import read_calibration, write_calibration
+from bidsapp.synthesis.weights import check_layout, expected, network_of, read_weights, weights_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +53,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bidsapp.records import Pair, Plan
-    from bidsapp.scales import Scale
+    from bidsapp.scales import Population, Scale
+    from bidsapp.synthesis.trust import TrustReference
     from bidsapp.synthesis.uncertainty import Calibration
 
 SPLITS_FILE = "splits.tsv"
@@ -76,7 +82,7 @@ class Bundle:
     calibration : Calibration
         What the intervals around its predictions are made from.
     sha256 : str
-        Of plan, images, scale, weights and splits: the identity that sidecars cite.
+        Of plan, images, scale, weights and splits, but not of labels: the identity that sidecars cite.
     training_key : str
         Hash of everything the training depended on, to tell whether it must be repeated.
     version : str
@@ -87,6 +93,8 @@ class Bundle:
         The bundle that its training started from, if it did not start anew.
     earlier : tuple of Split
         Whom only the networks of that bundle, or of its own origin, have seen.
+    trust : TrustReference or None
+        What its predictions are judged by, if they are.
     """
 
     path: Path
@@ -101,6 +109,7 @@ class Bundle:
     population: Population | None = None
     origin: Origin | None = None
     earlier: tuple[Split, ...] = ()
+    trust: TrustReference | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -119,11 +128,8 @@ class Bundle:
 
     def network(self, fold: int) -> nn.Module:
         """Load the network of a fold, on the CPU and in evaluation mode."""
-        from safetensors.torch import load_file
-
-        plan = self.plan
-        network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm, plan.slices)
-        network.load_state_dict(load_file(self.path / weights_file(fold)))
+        network = network_of(self.plan)
+        network.load_state_dict(read_weights(self.path / weights_file(fold)))
         return network.eval()
 
     def fold_of(self, pairs: Sequence[Pair]) -> int | None:
@@ -143,11 +149,6 @@ class Bundle:
         return next(iter(folds), None)
 
 
-def weights_file(fold: int) -> str:
-    """Return the name of a fold's weights."""
-    return f"fold-{fold}.safetensors"
-
-
 def write_bundle(
     path: Path,
     plan: Plan,
@@ -163,6 +164,7 @@ def write_bundle(
     population: Population | None = None,
     origin: Origin | None = None,
     earlier: Sequence[Split] = (),
+    trust: TrustReference | None = None,
 ) -> Bundle:
     """Write a bundle whole: into a folder beside its goal, then renamed.
 
@@ -182,12 +184,10 @@ def write_bundle(
         Visits of the training participants.
     calibration : Calibration
         See `Bundle`.
-    training_key, version : str
+    training_key, version, population, origin, earlier, trust
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
-    population, origin, earlier
-        See `Bundle`.
 
     Returns
     -------
@@ -207,85 +207,100 @@ def write_bundle(
     if earlier:
         write_splits(temporary / EARLIER_FILE, earlier)
     if population is not None:
-        _write_population(temporary / POPULATION_FILE, population)
-    files = {file.name: file_sha256(file) for file in sorted(temporary.iterdir())}
-    for name, text in extra.items():
-        (temporary / name).write_text(text, encoding="utf-8")
+        write_population(temporary / POPULATION_FILE, population)
+    if trust is not None:
+        write_trust(temporary / TRUST_FILE, trust)
     content: dict[str, Any] = {
         "Format": FORMAT,
         "Plan": plan_to_json(plan),
         "Images": images.to_json(),
         "TargetScale": target_scale.to_json(),
-        "Files": files,
+        "Files": hashes(temporary),
         "TrainingKey": training_key,
         "Version": version,
         **({"InitializedFrom": origin.to_json()} if origin else {}),
     }
-    (temporary / BUNDLE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.rename(path)
+    for name, text in extra.items():
+        (temporary / name).write_text(text, encoding="utf-8")
+    finish(temporary, path, content)
     return read_bundle(path)
 
 
+def finish(folder: Path, goal: Path, content: Mapping[str, Any], **said: str) -> None:
+    """Make a bundle of a folder with all its files but card and ``bundle.json``, and rename it to its goal.
+
+    Parameters
+    ----------
+    folder, goal : Path
+        Where the files are, and the bundle's own folder; an older one there is replaced.
+    content : mapping
+        Of ``bundle.json``, without what it says of files that are no part of the identity.
+    **said : str
+        What the card says besides; see `model_card`.
+    """
+    write_card(folder, replace(_bundle_of(folder, content), path=goal), **said)
+    records = {name: digest for name, digest in hashes(folder).items() if name not in content["Files"]}
+    write_manifest(folder, {**content, "Records": records})
+    shutil.rmtree(goal, ignore_errors=True)
+    folder.rename(goal)
+
+
 def read_bundle(path: Path) -> Bundle:
-    """Read a bundle and check every file against its hash.
+    """Read a bundle, and check that everything in it is what it says.
 
     Raises
     ------
     DataError
-        The folder is no bundle, or one of another format, or a file of it is missing or changed.
+        The folder is no bundle, or one of another format; a file is missing, was changed, or has no place in it;
+        the plan is none, or the weights are not those of its network.
     """
     content = read_manifest(path)
-    images = images_of(content, path)
+    listed = files_of(content, path / BUNDLE_FILE)
+    check_folder(path, listed, BUNDLE_FILE)
+    state = expected(_plan_of(content, path), path / BUNDLE_FILE)
+    weights = [name for name in content["Files"] if name.startswith("fold-")]
+    for name in weights:
+        check_layout(path / name, state)
+    check_files(path, listed)
+    bundle = _bundle_of(path, content)
+    folds = {split.fold for split in bundle.everybody if split.fold is not None}
+    if set(weights) != {weights_file(n) for n in range(len(weights))} or not folds <= set(range(len(weights))):
+        raise DataError(f"{path / SPLITS_FILE}: its folds are not those of the weights", HINT)
+    for name in weights:
+        read_weights(path / name)
+    return bundle
+
+
+def _plan_of(content: Mapping[str, Any], path: Path) -> Plan:
+    plan = plan_from_json(content["Plan"], str(path / BUNDLE_FILE))
+    check_plan(plan, path / BUNDLE_FILE)
+    return plan
+
+
+def _bundle_of(path: Path, content: Mapping[str, Any]) -> Bundle:
+    """Return the bundle in a folder; what it says is read, and weights are not looked at."""
     try:
         files: Mapping[str, str] = content["Files"]
         target_scale = scale_from_json(content["TargetScale"])
-        key, version, plan_values = content["TrainingKey"], content["Version"], content["Plan"]
+        key, version = content["TrainingKey"], content["Version"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path / BUNDLE_FILE}: {error} is missing", HINT) from error
-    for name, sha256 in files.items():
-        if not (path / name).is_file() or file_sha256(path / name) != sha256:
-            raise DataError(f"{path / name}: missing, or not the file that was trained", "copy the bundle again")
-    plan = plan_from_json(plan_values, str(path / BUNDLE_FILE))
-    identity = {name: content[name] for name in ("Plan", "Images", "TargetScale", "Files")}
-    sha256 = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    splits = read_splits(path / SPLITS_FILE)
+    if not any(split.fold is not None for split in splits):
+        raise DataError(f"{path / SPLITS_FILE}: names nobody whom a fold held out", HINT)
+    earlier = read_splits(path / EARLIER_FILE) if EARLIER_FILE in files else ()
     return Bundle(
         path,
-        plan,
-        images,
+        _plan_of(content, path),
+        images_of(content, path),
         target_scale,
-        read_splits(path / SPLITS_FILE),
+        splits,
         read_calibration(path / CALIBRATION_FILE),
-        sha256,
+        identity(path, content, (*earlier, *splits)),
         key,
         version,
-        _read_population(path),
+        read_population(path / POPULATION_FILE) if POPULATION_FILE in files else None,
         origin_of(content, path),
-        read_splits(path / EARLIER_FILE) if EARLIER_FILE in files else (),
+        earlier,
+        read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
     )
-
-
-def _write_population(path: Path, population: Population) -> None:
-    from safetensors.numpy import save_file
-
-    numbers = {name: np.ascontiguousarray(values) for name, values in population.numbers.items()}
-    save_file(numbers, path, metadata={"method": population.method})
-
-
-def _read_population(folder: Path) -> Population | None:
-    from safetensors import safe_open
-
-    path = folder / POPULATION_FILE
-    if not path.is_file():
-        return None
-    with safe_open(path, framework="np") as file:
-        return Population(file.metadata()["method"], {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits; `DataError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "run the step that wrote it again") from error

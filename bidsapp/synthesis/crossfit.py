@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from bidsapp.synthesis.baselines import fit_floor, fit_forest, predict_floor, predict_forest
 from bidsapp.synthesis.checkpoint import checkpoint_of
 from bidsapp.synthesis.evaluation import measure
+from bidsapp.synthesis.familiarity import unfamiliarity
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import load_volume
+from bidsapp.synthesis.signature import sign
 from bidsapp.synthesis.training import Trained, train
 from bidsapp.synthesis.uncertainty import Residuals, residuals
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.pairs import Volume
     from bidsapp.synthesis.run import Step
     from bidsapp.synthesis.sampling import TrainingVolume
+    from bidsapp.synthesis.signature import Signature
 
 FLOOR = "floor"
 FOREST = "forest"
@@ -63,11 +66,24 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """The trained network of every fold, and what it and the baselines reached on whom the fold held out."""
+    """The trained network of every fold, and what it and the baselines reached on whom the fold held out.
+
+    Attributes
+    ----------
+    trained : tuple of Trained
+        One for each fold.
+    measured : tuple of Measurement
+        Of the networks and the baselines.
+    residuals : tuple of Residuals
+        Of each visit, predicted by the network that held it out.
+    signatures : tuple of (str, Signature)
+        Participant and signature of each of these.
+    """
 
     trained: tuple[Trained, ...]
     measured: tuple[Measurement, ...]
     residuals: tuple[Residuals, ...]
+    signatures: tuple[tuple[str, Signature], ...]
 
 
 def cross_fit(
@@ -115,6 +131,7 @@ def cross_fit(
     trained: list[Trained] = []
     measured: list[Measurement] = []
     left: list[Residuals] = []
+    signatures: list[tuple[str, Signature]] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
         held_out = [
@@ -128,6 +145,8 @@ def cross_fit(
             predicted = predict([ours.network], volume, plan, fabric)
             measured.append(_measurement(volume, predicted.image, plan, fold, plan.network, ours.steps))
             left.append(residuals(volume, predicted, fold.number))
+            distance = unfamiliarity([ours.network], volume, plan, fabric)
+            signatures.append((volume.pair.participant, sign(volume, plan, predicted, unfamiliarity=distance)))
         for name, regression in _regressions(training, plan):
             measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
         if baseline is not None:
@@ -135,7 +154,7 @@ def cross_fit(
             for volume in held_out:
                 image = predict([rival.network], volume, baseline, fabric).image
                 measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
-    return CrossFit(tuple(trained), tuple(measured), tuple(left))
+    return CrossFit(tuple(trained), tuple(measured), tuple(left), tuple(signatures))
 
 
 def _regressions(

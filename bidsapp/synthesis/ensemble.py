@@ -15,14 +15,17 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.scales import scale_from_json
-from bidsapp.synthesis.bundle import file_sha256, read_bundle, write_bundle
+from bidsapp.synthesis.bundle import read_bundle, write_bundle
+from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.finetuning import earlier_splits
 from bidsapp.synthesis.metrics import Agreement
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
+from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.splits import Split
+from bidsapp.synthesis.trust import fit_trust
 from bidsapp.synthesis.uncertainty import Calibration
 
 if TYPE_CHECKING:
@@ -45,7 +48,6 @@ log = logging.getLogger(__name__)
 
 # Of the memory granted, for the arrays that are learned from; the rest is for networks, gradients and predictions.
 MEMORY_SHARE = 0.25
-METRICS_FILE = "metrics.tsv"
 HISTORY_FILE = "history.tsv"
 
 
@@ -205,6 +207,7 @@ def train_bundle(
         population=population,
         origin=start.origin if start else None,
         earlier=earlier_splits(start, splits) if start else (),
+        trust=fit_trust(fit.signatures),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 
+from bidsapp.synthesis.ranks import mean_over_processes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -154,7 +156,7 @@ PHRASES = {
 
 
 def _masked_mean(error: Tensor, mask: Tensor) -> Tensor:
-    return (error * mask).sum() / mask.sum().clamp(min=1)
+    return (error * mask).sum() / mean_over_processes(mask.sum()).clamp(min=1)
 
 
 def _window_mean(x: Tensor) -> Tensor:

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError
+from bidsapp.synthesis.seal import check_seal, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 BUNDLE_FILE = "bundle.json"
-# 2: says what images its networks read. 3: its networks predict the scale of their error.
+# 2: says what images its networks read. 3: they predict the scale of their error; it is sealed, and has a card.
 FORMAT = 3
+# Bytes; no training writes a thousandth of it.
+LARGEST = 16_000_000
 HINT = "name a folder that holds bundle.json, as the group level writes it to models/"
 
 
@@ -82,11 +85,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        It is missing, no JSON, or of another format.
+        It is missing, no JSON, of another format, or not as it was written.
     """
     path = folder / BUNDLE_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST:
+            raise DataError(f"{path}: too large for a bundle's", HINT)
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", HINT) from error
     except ValueError as error:
@@ -99,7 +104,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: a bundle of format {found}; this version of the software reads format {FORMAT}",
             "train it again, or use the version that wrote it",
         )
+    check_seal(content, path)
     return content
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write a bundle's ``bundle.json`` and seal it."""
+    text = json.dumps(sealed(content), indent=2, allow_nan=False)
+    (folder / BUNDLE_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
 
 
 def read_images(folder: Path) -> Images:

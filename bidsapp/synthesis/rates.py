@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bidsapp.synthesis.crew import led
 from bidsapp.synthesis.run import Run
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class RangeTest:
         return "\n".join(["learning_rate\tloss\tsmoothed", *lines, ""])
 
 
+@led
 def find_rate(
     volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = None
 ) -> tuple[Plan, RangeTest]:

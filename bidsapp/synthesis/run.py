@@ -16,6 +16,7 @@ from bidsapp.synthesis.losses import LOSSES, masked_laplace, patch_errors
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.optimizer import make_optimizers
 from bidsapp.synthesis.presence import drop_sources
+from bidsapp.synthesis.ranks import share, share_statistics, together
 from bidsapp.synthesis.sampling import Batch, PatchSampler
 from bidsapp.synthesis.spatial import move
 
@@ -149,7 +150,7 @@ def settle_statistics(network: nn.Module, batches: _Batches, steps: int) -> None
 
 
 class _Batches:
-    """An endless row of batches, drawn, varied and on the device."""
+    """An endless row of batches, drawn and varied, and the process's share of each on the device."""
 
     def __init__(self, volumes: Sequence[TrainingVolume], plan: Plan, fabric: Fabric) -> None:
         self.plan = plan
@@ -166,6 +167,7 @@ class _Batches:
             batch = augment(batch, len(self.plan.sources), self.generator, physics=physics)
         if self.plan.sources_may_miss:
             batch = drop_sources(batch, len(self.plan.sources), self.generator)
+        batch = share(batch, self.fabric)
         inputs, target, mask = self.fabric.to_device((batch.inputs, batch.target, batch.mask))
         inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
         return type(batch)(inputs, target, mask, batch.left_right)
@@ -176,6 +178,8 @@ def set_up(plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = No
     network = build_network(plan.network, plan.inputs, plan.channels, plan.seed, plan.norm, plan.slices)
     if weights is not None:
         network.load_state_dict(weights)
+    if fabric.world_size > 1:
+        share_statistics(network)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizers = make_optimizers(network, plan.optimizer, plan.learning_rate, plan.weight_decay)
     placed, *wrapped = fabric.setup(network, *optimizers)
@@ -185,7 +189,10 @@ def set_up(plan: Plan, fabric: Fabric, weights: Mapping[str, Tensor] | None = No
 def take_step(
     network: nn.Module, optimizers: Sequence[Any], batch: Batch, plan: Plan, fabric: Fabric
 ) -> tuple[float, list[float]]:
-    """Take an optimizer step on a batch and return the image's loss, and the mean absolute error of each patch."""
+    """Take an optimizer step on a batch, of which `batch` is the process's share.
+
+    Returns the image's loss over the whole batch, and the mean absolute error of each of its patches.
+    """
     network.train()
     prediction, log_scale = network(batch.inputs).split(1, dim=1)
     loss = LOSSES[plan.loss](prediction, batch.target, batch.mask)
@@ -196,7 +203,8 @@ def take_step(
     fabric.clip_gradients(network, optimizers[0], max_norm=MAX_GRADIENT_NORM)
     for optimizer in optimizers:
         optimizer.step()
-    return float(loss.detach()), patch_errors(prediction.detach(), batch.target, batch.mask).tolist()
+    errors = patch_errors(prediction.detach(), batch.target, batch.mask)
+    return together(loss.detach(), errors, plan.batch, fabric)
 
 
 def _set_schedule(optimizers: Sequence[Any], learning_rate: float, momentum: float) -> None:

@@ -6,6 +6,8 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bidsapp.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -56,16 +58,18 @@ def write_splits(path: Path, splits: Sequence[Split]) -> None:
 
 
 def read_splits(path: Path) -> tuple[Split, ...]:
-    """Read what `write_splits` wrote."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        return tuple(
-            Split(
-                visit=row["visit"],
-                participant=row["participant"],
-                fold=None if row["fold"] == "n/a" else int(row["fold"]),
-                trained_on=row["trained_on"] == "true",
-                fingerprint=row["fingerprint"],
+    """Read what `write_splits` wrote; `DataError` where it is something else."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return tuple(
+                Split(
+                    visit=row["visit"],
+                    participant=row["participant"],
+                    fold=None if row["fold"] == "n/a" else int(row["fold"]),
+                    trained_on=row["trained_on"] == "true",
+                    fingerprint=row["fingerprint"],
+                )
+                for row in csv.DictReader(file, delimiter="\t")
             )
-            for row in rows
-        )
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: no table of who was seen ({error})", "copy the bundle again") from error

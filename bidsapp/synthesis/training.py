@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from bidsapp.synthesis.crew import Crew, led
 from bidsapp.synthesis.modes import predicted, steps_per_epoch, voxels_per_step
+from bidsapp.synthesis.ranks import share
 from bidsapp.synthesis.run import SETTLING, Run, Step, set_up, take_step
 from bidsapp.synthesis.sampling import Batch
 
@@ -37,7 +40,7 @@ class Trained:
     history: tuple[Step, ...]
 
 
-def make_fabric(device: str, precision: str | None = None) -> Fabric:
+def make_fabric(device: str, precision: str | None = None, devices: int = 1, nodes: int = 1) -> Fabric:
     """Return the Lightning Fabric that places networks and casts their arithmetic.
 
     Parameters
@@ -46,11 +49,25 @@ def make_fabric(device: str, precision: str | None = None) -> Fabric:
         ``auto``, ``cpu`` or ``cuda``.
     precision : str or None
         ``bf16-mixed`` or ``32-true``; by default what the device is fast at (`best_precision`).
+    devices, nodes : int
+        Processes that train together: on each computer, and computers. Of several every one makes a `Crew`; the
+        environment says which it is, as ``torchrun`` or ``srun`` sets it.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import (
+        LightningEnvironment,
+        SLURMEnvironment,
+        TorchElasticEnvironment,
+    )
 
     accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Fabric(accelerator=accelerator, devices=1, precision=precision or best_precision(accelerator))
+    precision = precision or best_precision(accelerator)
+    if devices * nodes == 1:
+        # Left to itself, Fabric refuses to be one process in a SLURM job of several tasks.
+        alone = [LightningEnvironment()]
+        return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=alone)
+    by = TorchElasticEnvironment() if "RANK" in os.environ else SLURMEnvironment()
+    return Crew(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, plugins=[by])
 
 
 def best_precision(accelerator: str) -> str:
@@ -65,6 +82,7 @@ def best_precision(accelerator: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
+@led
 def train(
     volumes: Sequence[TrainingVolume],
     plan: Plan,
@@ -100,13 +118,14 @@ def train(
     start = clock()
     plan = in_steps(plan, volumes)
     run = Run(volumes, plan, fabric, weights)
-    if checkpoint is not None and (state := checkpoint.read()):
+    if state := fabric.broadcast(checkpoint.read() if checkpoint else None):
         run.restore(state)
         start -= run.seconds
-        log.info("%s: goes on after step %d", checkpoint.path.stem, len(run.history))
+        name = checkpoint.path.stem if checkpoint else plan.network
+        log.info("%s: goes on after step %d", name, len(run.history))
     while run.progress < 1:
         loss = run.step()
-        seconds = clock() - start
+        seconds = fabric.broadcast(clock() - start)  # clocks differ, and all must end at the same step
         number = len(run.history) + 1
         rate = number * voxels_per_step(plan) / max(seconds, 1e-9)
         run.history.append(Step(number, _progress(number, seconds, plan), seconds, loss, rate))
@@ -131,6 +150,7 @@ def in_steps(plan: Plan, volumes: Sequence[TrainingVolume]) -> Plan:
     return replace(plan, max_steps=math.ceil(plan.epochs * steps_per_epoch(plan, volumes)))
 
 
+@led
 def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = time.monotonic) -> float:
     """Measure how long an optimizer step of a plan takes on this device, on random patches.
 
@@ -151,8 +171,9 @@ def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = ti
     network, optimizers = set_up(plan, fabric)
     shape = (plan.batch, 1, *predicted(plan))
     inputs = torch.rand(plan.batch, plan.inputs, *plan.patch).contiguous(memory_format=torch.channels_last_3d)
-    inputs, target, mask = fabric.to_device((inputs, torch.rand(shape), torch.ones(shape)))
-    batch = Batch(inputs, target, mask, left_right=(0,) * plan.batch)
+    batch = share(Batch(inputs, torch.rand(shape), torch.ones(shape), left_right=(0,) * plan.batch), fabric)
+    inputs, target, mask = fabric.to_device((batch.inputs, batch.target, batch.mask))
+    batch = Batch(inputs, target, mask, batch.left_right)
     seconds = []
     for _ in range(4):
         start = clock()

@@ -1,14 +1,12 @@
 """Combinations of settings that contradict each other, or a bundle."""
 
-import json
-
 import pytest
 
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import DataError, NoInputError, UsageError
 from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.bundle import Split, write_bundle
-from bidsapp.synthesis.manifest import Images
+from bidsapp.synthesis.manifest import Images, read_manifest, write_manifest
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 
@@ -57,9 +55,9 @@ def test_what_a_bundle_to_start_from_does_not_fit_is_an_error(bundle, words, rea
 
 
 def test_a_bundle_from_before_there_were_input_modes_is_one_of_patches(bundle):
-    manifest = json.loads((bundle / "bundle.json").read_text())
+    manifest = read_manifest(bundle)
     del manifest["Plan"]["input_mode"], manifest["Plan"]["slice_axis"], manifest["Plan"]["sources_may_miss"]
-    (bundle / "bundle.json").write_text(json.dumps(manifest))
+    write_manifest(bundle, manifest)
     assert settings_from([*PLACES, "--init-from", str(bundle)]).input_mode == "patches"
     with pytest.raises(UsageError, match="its input_mode is patches, not slices"):
         settings_from([*PLACES, "--init-from", str(bundle), "--input-mode", "slices"])

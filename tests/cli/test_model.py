@@ -1,12 +1,10 @@
 """What a bundle brings to the command line."""
 
-import json
-
 import pytest
 
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import DataError, UsageError
-from bidsapp.synthesis.manifest import Images
+from bidsapp.synthesis.manifest import Images, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -15,7 +13,7 @@ def words(tmp_path):
     methods = dict.fromkeys(("T2w", "T1w", "PDw"), "zscore")
     images = Images("zscore", "T1w", methods, ((1.0,) * 3,) * 2)
     manifest = {"Format": 3, "Plan": {"sources": ["T2w", "T1w"], "target": "PDw"}, "Images": images.to_json()}
-    (tmp_path / "bundle.json").write_text(json.dumps(manifest))
+    write_manifest(tmp_path, manifest)
     return ["/data", "/out", "group", "--model", str(tmp_path)]
 
 
@@ -46,7 +44,6 @@ def test_a_settings_file_is_as_explicit(words, tmp_path):
 
 
 def test_a_bundle_that_does_not_say_what_it_predicts(words, tmp_path):
-    file = tmp_path / "bundle.json"
-    file.write_text(file.read_text().replace('"target"', '"tarjet"'))
+    write_manifest(tmp_path, {**read_manifest(tmp_path), "Plan": {"sources": ["T2w"], "tarjet": "PDw"}})
     with pytest.raises(DataError, match=r"bundle\.json: 'target' is missing"):
         settings_from(words)

@@ -47,6 +47,7 @@ def test_options_may_stand_between_positionals():
         (["--lr", "1e-3"], "lr", "1e-3"),
         (["--epochs", "2.5"], "epochs", 2.5),
         (["-w", "/work"], "work_dir", Path("/work")),
+        (["--device", "cpu", "--num-nodes", "1"], "num_nodes", 1),
         (["--mem", "16G"], "mem_gb", 16.0),
         (["--mem", "16000"], "mem_gb", 16.0),
         (["--mem", "1.5GiB"], "mem_gb", 1.5 * 2**30 / 1e9),

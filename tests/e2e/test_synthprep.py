@@ -87,6 +87,20 @@ def test_sidecar_of_the_synthesized_image(run):
     assert f"sub-01_ses-1\tsub-01\t{other['Fold']}\ttrue" in splits
 
 
+def test_verdict_on_the_synthesized_image(run):
+    out, result = run
+    verdict = json.loads((out / f"{SYNTH}.json").read_text())["Verdict"]
+    assert verdict["Label"] in {"trust", "caution", "reject"}
+    assert (verdict["FalseAlarmRate"], verdict["CalibratedOn"]) == (0.02, {"Participants": 2, "Visits": 2})
+    assert {"likeness:T1w", "orientation:T1w", "unfamiliarity", "uncertainty"} <= set(verdict["Scores"])
+    table = (out / "sub-03/ses-2/sub-03_ses-2_scans.tsv").read_text().splitlines()
+    header, row = table[0].split("\t"), table[-1].split("\t")
+    assert row[header.index("filename")] == f"anat/{SYNTH.rpartition('/')[2]}.nii.gz"
+    assert row[header.index("verdict")] == verdict["Label"]
+    assert f"Synthesized image: {verdict['Label']}." in (out / "sub-03_ses-2.html").read_text()
+    assert "Verdicts on synthesized images" in result.stdout
+
+
 def test_uncertainty_of_the_synthesized_image(run):
     out, _ = run
     image, doubt = (
@@ -150,6 +164,26 @@ def test_a_bundle_gives_a_dataset_without_targets_the_same_voxels(run, phantom_c
             np.asarray(nib.load(folder / f"{name}.nii.gz").dataobj) for folder in (out, tmp_path / "out")
         )
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "launcher", [["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"], []]
+)
+def test_two_processes_train_as_one(run, phantom_cohort, tmp_path, launcher):
+    out = shutil.copytree(run[0], tmp_path / "out", ignore=shutil.ignore_patterns("work", "models", "logs"))
+    words = ["-m", "bidsapp", phantom_cohort, out, "group", "--sloppy", "--max-steps", "4", "--devices", "2"]
+    command = [sys.executable, *launcher.split(), *map(str, words), "--device", "cpu"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("synthprep: ")] == [
+        "synthprep: 4 done [exit 0]"
+    ]
+    alone, shared = (
+        np.loadtxt(next(folder.glob("models/*/history.tsv")), skiprows=1)[:, -1] for folder in (run[0], out)
+    )
+    assert shared == pytest.approx(alone, rel=0.02)
+    assert len(list(out.glob("logs/*"))) == 1
+    assert not list(out.glob("work/group*"))
 
 
 def test_a_broken_scan_costs_only_itself(phantom_cohort, tmp_path):

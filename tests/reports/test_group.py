@@ -54,6 +54,37 @@ def table_rows(text, section):
     return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in rows]
 
 
+def test_verdicts_stand_beside_the_images(tmp_path):
+    judged = [
+        {
+            "visit": "sub-02",
+            "path": "a.nii.gz",
+            "in_training_set": True,
+            "fold": 1,
+            "verdict": "trust",
+            "reasons": [],
+        },
+        {
+            "visit": "sub-03",
+            "path": "b.nii.gz",
+            "in_training_set": False,
+            "fold": None,
+            "verdict": "reject",
+            "reasons": ["T1w is noisier", "it is <turned>"],
+        },
+    ]
+    path = tmp_path / "group.html"
+    text = write_group_report(report(predictions=judged, skipped=(), false_alarms=0.02), path).read_text()
+    assert "Verdicts: trust 1, reject 1." in text
+    assert "lets about 2 % of clean images fail" in text
+    rows = table_rows(text, "synthesized")
+    assert [row[3] for row in rows[1:]] == ["trust", "rejectT1w is noisierit is &lt;turned&gt;"]
+    assert 'class="status look"' in text
+    text = write_group_report(report(predictions=judged[:1], skipped=(), false_alarms=0.02), path).read_text()
+    assert 'class="status good"' in text
+    assert "Verdict" not in write_group_report(report(), path).read_text()
+
+
 @pytest.fixture
 def text(tmp_path):
     (tmp_path / "sub-02.html").write_text("")

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bidsapp.reports.records import Figure, VisitReport
-from bidsapp.reports.visit import write_visit_report
+from bidsapp.reports.visit import write_visit_report, write_visit_verdict
 
 VOID = {"meta", "img", "br", "link", "hr"}
 
@@ -131,3 +131,22 @@ def test_the_page_needs_nothing_from_elsewhere_and_repeats_to_the_byte(tmp_path)
     assert b"http" not in first
     assert b"<script" not in first
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.html", "b.html"]
+
+
+def test_the_verdict_on_a_synthesized_image_replaces_an_older_one(tmp_path):
+    path = write_visit_report(VisitReport("sub-01", "1.2.3", [T1W], {}), tmp_path / "sub-01.html")
+    plain = path.read_text(encoding="utf-8")
+    image = "sub-01/anat/sub-01_desc-synth_FLAIR.nii.gz"
+    write_visit_verdict(path, image, "reject", ["T1w is noisier than the training set's: by <much>"])
+    text = path.read_text(encoding="utf-8")
+    assert "Synthesized image: reject." in text
+    assert "should not be used" in text
+    assert "by &lt;much&gt;" in text
+    assert image in Page(text).links
+    write_visit_verdict(path, image, "trust", [])
+    text = path.read_text(encoding="utf-8")
+    assert ("reject" in text, "Synthesized image: trust." in text) == (False, True)
+    assert text.count("Synthesized image") == 1
+    assert len(text) > len(plain)
+    write_visit_verdict(tmp_path / "none.html", image, "trust", [])
+    assert not (tmp_path / "none.html").exists()

@@ -177,7 +177,7 @@ def test_a_slice_is_predicted_from_its_neighbours_and_no_others(name, slices):
     x = torch.randn(2, 2, 17, 13, slices + 3, generator=generator)
     with torch.no_grad():
         whole = network(x)
-        assert whole.shape == (2, 1, 17, 13, 4)
+        assert whole.shape == (2, 2, 17, 13, 4)
         for n in range(2):
             for slice_ in range(4):
                 alone = network(x[n : n + 1, ..., slice_ : slice_ + slices])

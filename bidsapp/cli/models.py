@@ -1,0 +1,181 @@
+"""The command ``synthprep-models``: list bundles, show their cards, check them, pass them on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bidsapp.errors import AppError, DataError, ExitCode, NoInputError, UsageError
+from bidsapp.settings import EXPORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; return an `ExitCode`."""
+    try:
+        given = _parser().parse_args(words)
+        run: Callable[[argparse.Namespace], None] = given.run
+        run(given)
+    except AppError as error:
+        sys.stderr.write(f"synthprep-models: stopped: {error} [exit {int(error.exit_code)}]\n")
+        return int(error.exit_code)
+    return int(ExitCode.OK)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="synthprep-models", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], about: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
+        added.set_defaults(run=run)
+        return added
+
+    def bundle(added: argparse.ArgumentParser) -> None:
+        about = "its folder, or the name of one that comes with the software"
+        added.add_argument("bundle", type=Path, metavar="BUNDLE", help=about)
+
+    listed = command("list", _list, "list the bundles that come with the software, and those in folders")
+    listed.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="such as an output folder")
+    bundle(command("show", _show, "print the card of a bundle"))
+    verified = command("verify", _verify, "check that everything in a bundle is what it says")
+    bundle(verified)
+    verified.add_argument("--sha256", metavar="HEX", help="and that it is the one that somebody published")
+    seen = command("seen", _seen, "say which visits are of participants whom a bundle has seen")
+    bundle(seen)
+    seen.add_argument("derivatives", type=Path, metavar="OUTPUT_DIR", help="preprocessed visits")
+    shared = command("share", _share, "copy a bundle for others: hashes for labels, and a licence on its card")
+    bundle(shared)
+    shared.add_argument("goal", type=Path, metavar="COPY", help="a new folder")
+    shared.add_argument("--license", dest="licence", metavar="SPDX", help="such as Apache-2.0")
+    shared.add_argument("--notes", type=Path, metavar="FILE", help="Markdown that goes into the card")
+    exported = command("export", _export, "write the mean of a bundle's networks for other software")
+    bundle(exported)
+    exported.add_argument("goal", type=Path, metavar="FOLDER", help="where to")
+    exported.add_argument("--format", choices=EXPORTS, default="onnx", help="(onnx)")
+    return parser
+
+
+def _list(given: argparse.Namespace) -> None:
+    from bidsapp.synthesis.library import bundles_in, packaged
+
+    for folder in given.folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder", "give a folder that holds bundles")
+    rows = [_row(name, path) for name, path in packaged().items()]
+    rows += [_row(str(path), path) for folder in given.folders for path in bundles_in(folder)]
+    if not rows:
+        sys.stdout.write("no bundle comes with the software; give the output folder of a group level\n")
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(_harmless("  ".join(cells).rstrip()) + "\n")
+
+
+def _row(name: str, path: Path) -> tuple[str, ...]:
+    """Return name, what is predicted, network, voxel edges, intensity scale and version; or what is wrong."""
+    from bidsapp.synthesis.manifest import contrasts_of, images_of, read_manifest
+
+    try:
+        manifest = read_manifest(path)
+        sources, target = contrasts_of(manifest, path)
+        images = images_of(manifest, path)
+        plan, version = manifest["Plan"], manifest.get("Version", "")
+    except AppError as error:
+        return name, f"refused: {error.message.removeprefix(f'{path}/')}", "", "", "", ""
+    edges = " to ".join(dict.fromkeys(" × ".join(f"{e:g}" for e in edge) for edge in images.spacing_mm))
+    what = f"{', '.join(sources)} → {target}"
+    return name, what, str(plan.get("network")), f"{edges} mm", images.normalization, str(version)
+
+
+def _show(given: argparse.Namespace) -> None:
+    from bidsapp.synthesis.manifest import BUNDLE_FILE, read_manifest
+    from bidsapp.synthesis.seal import check_files, files_of
+
+    path = _found(given.bundle)
+    listed = files_of(read_manifest(path), path / BUNDLE_FILE)
+    card = {name: digest for name, digest in listed.items() if name == "README.md"}
+    check_files(path, card)
+    for name in card:
+        sys.stdout.write(_harmless((path / name).read_text(encoding="utf-8")))
+
+
+def _verify(given: argparse.Namespace) -> None:
+    from bidsapp.synthesis.bundle import read_bundle
+
+    bundle = read_bundle(_found(given.bundle))
+    if given.sha256 not in {None, bundle.sha256}:
+        message = f"{bundle.path}: is another bundle, SHA-256 {bundle.sha256}"
+        raise DataError(message, "get it from those who published it")
+    sys.stdout.write(f"{bundle.path}: is what it says, {bundle.folds} networks, SHA-256 {bundle.sha256}\n")
+
+
+def _seen(given: argparse.Namespace) -> None:
+    from bidsapp.bids.gather import gather
+    from bidsapp.synthesis.bundle import read_bundle
+    from bidsapp.synthesis.splits import folds_of
+
+    bundle = read_bundle(_found(given.bundle))
+    plan = bundle.plan
+    found = gather(
+        given.derivatives, plan.sources, plan.target, bundle.images.reference, may_miss=plan.sources_may_miss
+    )
+    if not (found.visits or found.skipped or found.damaged):
+        raise NoInputError(f"{given.derivatives}: no preprocessed visit", "give an output folder of synthprep")
+    pairs = [visit.pair for visit in found.visits]
+    sys.stdout.write("visit\tin_training_set\theld_out_by_fold\n")
+    for pair in pairs:
+        folds = folds_of(bundle.everybody, [other for other in pairs if other.participant == pair.participant])
+        held = ",".join("none" if fold is None else str(fold) for fold in folds) or "n/a"
+        sys.stdout.write(f"{pair.visit}\t{str(bool(folds)).lower()}\t{held}\n")
+    for skip in (*found.skipped, *found.damaged):
+        sys.stdout.write(f"{skip.visit}\tn/a\tn/a\n")
+        sys.stderr.write(f"synthprep-models: {skip.visit} cannot be told: {skip.reason}\n")
+
+
+def _share(given: argparse.Namespace) -> None:
+    from bidsapp.synthesis.sharing import share
+
+    said = {"licence": given.licence} if given.licence else {}
+    if given.notes:
+        try:
+            said["notes"] = given.notes.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--notes {given.notes}: {error}", "give a text file") from error
+    bundle = share(_found(given.bundle), given.goal.absolute(), **said)
+    sys.stdout.write(f"{bundle.path}: SHA-256 {bundle.sha256}\n")
+
+
+def _export(given: argparse.Namespace) -> None:
+    from bidsapp.cli.bundles import check_export
+    from bidsapp.synthesis.bundle import read_bundle
+    from bidsapp.synthesis.export import export_bundle
+
+    check_export(given.format)
+    path = export_bundle(read_bundle(_found(given.bundle)), given.goal.absolute(), given.format)
+    sys.stdout.write(f"{path}\n")
+
+
+def _harmless(text: str) -> str:
+    """Return what somebody else wrote without what a terminal would obey."""
+    return "".join(letter for letter in text if letter.isprintable() or letter == "\n")
+
+
+def _found(named: Path) -> Path:
+    """Return the folder of a bundle; `DataError` where there is none."""
+    from bidsapp.synthesis.library import known_names, resolved
+
+    path = resolved(named).absolute()
+    if not path.is_dir():
+        raise DataError(f"{named}: no such bundle", f"give its folder, {known_names()}")
+    return path
