@@ -7,6 +7,8 @@ TORCH_INDEX ?=
 DEMO ?= demo
 DEMO_PARTICIPANTS ?= 4
 DEMO_MINUTES ?= 2
+# Folder in which the bundle that the package carries is made; docs/packaged_bundle.md.
+BUNDLE ?= bundle
 # Test processes at a time; each needs about 3 GB.
 TEST_JOBS ?= 2
 
@@ -15,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo test test-unit lint format clean
+.PHONY: install demo bundle test test-unit lint format clean
 
 install: $(STAMP)
 
@@ -32,6 +34,20 @@ demo: install
 	  $(BIN)/synthprep-phantom $(DEMO)/bids.part --participants $(DEMO_PARTICIPANTS) --resolution 1.5 && \
 	  mv $(DEMO)/bids.part $(DEMO)/bids; }
 	$(BIN)/synthprep $(DEMO)/bids $(DEMO)/derivatives participant group --max-minutes $(DEMO_MINUTES)
+
+# The bundle that the package carries, from nothing: half an hour of one core.
+bundle: install
+	@mkdir -p $(BUNDLE)
+	test -d $(BUNDLE)/bids || { rm -rf $(BUNDLE)/bids.part && \
+	  $(BIN)/synthprep-phantom $(BUNDLE)/bids.part --participants 18 --seed 2026 --randomize --complete && \
+	  mv $(BUNDLE)/bids.part $(BUNDLE)/bids; }
+	$(BIN)/python -c 'print("participant\tfold", *(f"sub-{n:02d}\t{n % 3}" for n in range(1, 19)), sep="\n")' \
+	  > $(BUNDLE)/splits.tsv
+	$(BIN)/synthprep $(BUNDLE)/bids $(BUNDLE)/derivatives participant group --splits $(BUNDLE)/splits.tsv \
+	  --seed 2026 --omp-nthreads 1 --max-steps 1200 --augmentation physics --no-baseline --device cpu
+	rm -rf bidsapp/models/T1w-to-FLAIR_phantom
+	mkdir -p bidsapp/models
+	cp -r $(BUNDLE)/derivatives/models/T1w-to-FLAIR_unet bidsapp/models/T1w-to-FLAIR_phantom
 
 # All tests; those marked "slow" run real graphs and trainings.
 test: install

@@ -39,6 +39,12 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--contrasts", default="T1w,FLAIR", metavar="T1w,FLAIR", help="the last is withheld at times"
     )
+    parser.add_argument(
+        "--randomize",
+        action="store_true",
+        help="another scanner, anatomy and quality for everybody, beyond what studies hold: to train on",
+    )
+    parser.add_argument("--complete", action="store_true", help="one session of everybody, nothing withheld")
     given = parser.parse_args(words)
     given.contrasts = tuple(given.contrasts.split(","))
     if given.contrasts[0] != "T1w" or len(given.contrasts) < 2 or not set(given.contrasts) <= set(CONTRASTS):
@@ -55,7 +61,7 @@ def _simulate(given: argparse.Namespace) -> None:
     folder: Path = given.folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: exists and is not empty", "give a new folder")
-    total = len(plan_visits(given.participants, given.contrasts[-1]))
+    total = len(plan_visits(given.participants, given.contrasts[-1], complete=given.complete))
     try:
         with progress_bar("simulating", total=total) as update:
             visits = simulate_cohort(
@@ -64,6 +70,8 @@ def _simulate(given: argparse.Namespace) -> None:
                 seed=given.seed,
                 resolution=given.resolution,
                 contrasts=given.contrasts,
+                randomized=given.randomize,
+                complete=given.complete,
                 on_visit=update,
             )
     except OSError as error:

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from bidsapp.phantom.constants import (
-    BIAS_RANGE,
-    MOTION_DEG,
-    MOTION_MM,
-    SCANNER_UNITS,
-    SLICE_RANGE_MM,
-    SNR_RANGE,
-)
+from bidsapp.phantom.constants import SCANNER_UNITS
 from bidsapp.phantom.deformation import rigid
+from bidsapp.phantom.variation import STANDARD, Span, Variation, draw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,15 +41,21 @@ class Protocol:
     motion: NDArray[np.float64]
 
 
-def draw_protocol(resolution: float, random: np.random.Generator, *, reference: bool) -> Protocol:
-    """Draw the grid of an image: isotropic and unmoved for the reference, else thick axial slices and motion."""
-    spacing = np.array([resolution, resolution, resolution])
+def draw_protocol(
+    resolution: float, random: np.random.Generator, *, reference: bool, variation: Variation = STANDARD
+) -> Protocol:
+    """Draw the grid of an image: unmoved for the reference, else mostly of thick axial slices, and moved."""
+    edge = resolution * draw(variation.edge, random)
     motion = np.eye(4)
-    sub_slices = 1
-    if not reference:
-        spacing[2] = random.uniform(*SLICE_RANGE_MM)
-        sub_slices = max(1, round(spacing[2] / resolution))
-        motion = rigid(random.uniform(-MOTION_DEG, MOTION_DEG, 3), random.uniform(-MOTION_MM, MOTION_MM, 3))
+    if reference:
+        thickness = edge * draw(variation.reference_slice, random)
+    else:
+        spans = variation.slices_mm
+        thickness = max(edge, draw(spans[0 if len(spans) == 1 else random.integers(len(spans))], random))
+        deg, mm = variation.motion_deg, variation.motion_mm
+        motion = rigid(random.uniform(-deg, deg, 3), random.uniform(-mm, mm, 3))
+    spacing = np.array([edge, edge, thickness])
+    sub_slices = max(1, round(thickness / edge))
     shape = tuple(int(n) for n in np.ceil(np.array(FIELD_OF_VIEW_MM) / spacing))
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = np.array(CENTRE_MM) - spacing * (np.array(shape) - 1) / 2
@@ -76,9 +76,12 @@ def average_slices(values: NDArray[np.float32], protocol: Protocol) -> NDArray[n
 
 
 def draw_bias(
-    brain: NDArray[np.bool_], affine: NDArray[np.float64], random: np.random.Generator
+    brain: NDArray[np.bool_],
+    affine: NDArray[np.float64],
+    random: np.random.Generator,
+    peak: Span = STANDARD.bias,
 ) -> NDArray[np.float32]:
-    """Draw a smooth positive field with geometric mean 1 in the brain, departing from 1 by 20–40 % at its peak.
+    """Draw a smooth positive field with geometric mean 1 in the brain, departing from 1 by `peak` at most.
 
     The sum of a few low spatial frequencies, in the logarithm.
     """
@@ -92,11 +95,13 @@ def draw_bias(
         )
         log_field += random.standard_normal() * np.cos(2 * np.pi * (phase + random.uniform()))
     log_field -= log_field[brain].mean()
-    log_field *= np.log1p(random.uniform(*BIAS_RANGE)) / np.abs(log_field[brain]).max()
+    log_field *= np.log1p(random.uniform(*peak)) / np.abs(log_field[brain]).max()
     return np.exp(log_field).astype(np.float32)
 
 
-def add_noise(image: NDArray[np.float32], white_matter: float, random: np.random.Generator) -> NDArray[np.float32]:
+def add_noise(
+    image: NDArray[np.float32], white_matter: float, random: np.random.Generator, snr: Span = STANDARD.snr
+) -> NDArray[np.float32]:
     """Add Rician noise: the magnitude of the signal and two independent normal errors.
 
     After Gudbjartsson and Patz 1995, doi:10.1002/mrm.1910340618.
@@ -109,8 +114,10 @@ def add_noise(image: NDArray[np.float32], white_matter: float, random: np.random
         White matter's signal, which the signal-to-noise ratio counts.
     random : Generator
         Source of random numbers.
+    snr : (float, float)
+        Range of that ratio.
     """
-    sigma = white_matter / random.uniform(*SNR_RANGE)
+    sigma = white_matter / random.uniform(*snr)
     real, imaginary = random.standard_normal((2, *image.shape), dtype=np.float32) * np.float32(sigma)
     return np.hypot(image + real, imaginary)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from bidsapp.phantom.constants import LESION_RADIUS_MM, LESIONS
+from bidsapp.phantom.variation import STANDARD, Variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def template_head() -> Head:
     return Head({name: np.asarray(f, np.float32) for name, f in fractions.items()}, inside >= 0.5, affine)
 
 
-def add_lesions(head: Head, random: np.random.Generator) -> Head:
+def add_lesions(head: Head, random: np.random.Generator, variation: Variation = STANDARD) -> Head:
     """Return the head with round lesions in its white matter.
 
     They relax like grey matter on a T1w image and stand out on a FLAIR: what a global map of intensities cannot
@@ -68,9 +68,9 @@ def add_lesions(head: Head, random: np.random.Generator) -> Head:
     white = head.fractions["wm"]
     deep = np.argwhere(ndimage.uniform_filter(white, 5) > 0.9)
     lesion = np.zeros_like(white)
-    for _ in range(random.integers(*LESIONS, endpoint=True)):
+    for _ in range(random.integers(*variation.lesions, endpoint=True)):
         centre = deep[random.integers(len(deep))]
-        radius = random.uniform(*LESION_RADIUS_MM, size=3)
+        radius = random.uniform(*variation.lesion_radius_mm, size=3)
         reach = int(np.ceil(radius.max())) + 2
         box = tuple(slice(c - reach, c + reach + 1) for c in centre)
         offsets = np.indices((2 * reach + 1,) * 3) - reach

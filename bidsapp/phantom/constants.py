@@ -1,4 +1,4 @@
-"""The constants of the simulation, fixed before anything was measured on it.
+"""Tissues and sequences of the simulation, fixed before anything was measured on it.
 
 Relaxation times at 3 T, ms, and proton densities relative to water: rounded from Stanisz et al. 2005
 (doi:10.1002/mrm.20605) and Wansapura et al. 1999, J Magn Reson Imaging 9:531.
@@ -20,11 +20,26 @@ class Tissue:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Repetition, echo and inversion time (ms); no inversion where ``ti`` is 0."""
+    """Timing of a sequence.
+
+    Attributes
+    ----------
+    tr, te, ti : float
+        Repetition, echo and inversion time, ms; no inversion where ``ti`` is 0.
+    flip : float
+        Flip angle, degrees; below 90 the echoes are spoiled gradient echoes.
+    pulses : int
+        Gradient echoes after each inversion, the middle one ``ti`` after it.
+    spacing : float
+        Time from one of them to the next, ms.
+    """
 
     tr: float
     te: float
     ti: float
+    flip: float = 90.0
+    pulses: int = 0
+    spacing: float = 0.0
 
 
 TISSUES = {
@@ -43,16 +58,4 @@ SEQUENCES = {
     "FLAIR": Sequence(tr=9000, te=120, ti=2500),
 }
 
-TISSUE_SPREAD = 0.10  # uniform, of each constant of each tissue, in each participant
-BIAS_RANGE = (0.20, 0.40)  # peak of the field inside the brain, in each image
-SNR_RANGE = (15.0, 40.0)  # white matter's signal over the noise's σ
-SLICE_RANGE_MM = (3.0, 5.0)  # slice thickness of everything but the T1w
-MOTION_DEG = 6.0  # of each axis, between contrasts
-MOTION_MM = 6.0
-HEAD_SCALE = (0.89, 0.97)  # of each axis; the template is larger than most heads
-HEAD_TILT_DEG = 8.0
-WARP_MM = 3.0  # standard deviation of the deformation
-WARP_SMOOTHNESS_MM = 18.0
-LESIONS = (4, 16)  # number, uniform
-LESION_RADIUS_MM = (1.5, 6.0)
 SCANNER_UNITS = 1000.0  # integer-like intensities, as scanners give them

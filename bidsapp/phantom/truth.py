@@ -34,7 +34,7 @@ class ScanTruth:
     brain : Nifti1Image
         Brain mask, uint8.
     noise_free : Nifti1Image
-        Signal without field and noise, in the image's units.
+        Signal without field, artefacts and noise, in the image's units.
     """
 
     contrast: str

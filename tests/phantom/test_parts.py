@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from bidsapp.phantom import acquisition
-from bidsapp.phantom.constants import TISSUES
+from bidsapp.phantom.constants import SEQUENCES, TISSUES
 from bidsapp.phantom.deformation import draw_deformation, rigid
 from bidsapp.phantom.signal import draw_tissues, signals
 
 
 def test_contrasts_order_tissues_as_scanners_do():
-    t1w, t2w, flair = (signals(TISSUES, c) for c in ("T1w", "T2w", "FLAIR"))
+    t1w, t2w, flair = (signals(TISSUES, SEQUENCES[c]) for c in ("T1w", "T2w", "FLAIR"))
     assert t1w["csf"] < t1w["gm"] < t1w["wm"] < t1w["fat"]
     assert t2w["wm"] < t2w["gm"] < t2w["csf"]
     assert flair["csf"] < flair["wm"] < flair["gm"] < flair["lesion"]
