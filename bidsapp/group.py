@@ -142,6 +142,8 @@ def _named(settings: Settings, path: Path | None) -> Bundle | None:
     if path is None:
         return None
     bundle = read_bundle(path)
+    if bundle.initializer and path == settings.model:
+        log.warning("%s predicts badly and is meant as a start: give it to --init-from", bundle.name)
     check_contrasts(settings, bundle.plan.sources, bundle.plan.target, bundle.path)
     check_asked(settings, bundle.images, bundle.path)
     return bundle

@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("goal", type=Path, metavar="COPY", help="a new folder")
     shared.add_argument("--license", dest="licence", metavar="SPDX", help="such as Apache-2.0")
     shared.add_argument("--notes", type=Path, metavar="FILE", help="Markdown that goes into the card")
+    words = "say that it predicts badly, and is a start for trainings only"
+    shared.add_argument("--initializer", action="store_true", help=words)
     exported = command("export", _export, "write the mean of a bundle's networks for other software")
     bundle(exported)
     exported.add_argument("goal", type=Path, metavar="FOLDER", help="where to")
@@ -152,7 +154,7 @@ def _share(given: argparse.Namespace) -> None:
             said["notes"] = given.notes.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--notes {given.notes}: {error}", "give a text file") from error
-    bundle = share(_found(given.bundle), given.goal.absolute(), **said)
+    bundle = share(_found(given.bundle), given.goal.absolute(), **said, initializer=given.initializer)
     sys.stdout.write(f"{bundle.path}: SHA-256 {bundle.sha256}\n")
 
 

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 SPLITS_FILE = "splits.tsv"
 EARLIER_FILE = "earlier.tsv"
 CALIBRATION_FILE = "calibration.json"
+INITIALIZER = "initializer"
 POPULATION_FILE = "population.safetensors"
 
 
@@ -95,6 +96,8 @@ class Bundle:
         Whom only the networks of that bundle, or of its own origin, have seen.
     trust : TrustReference or None
         What its predictions are judged by, if they are.
+    initializer : bool
+        Its makers found that it predicts worse than a map of intensities, and give it as a start for trainings.
     """
 
     path: Path
@@ -110,6 +113,7 @@ class Bundle:
     origin: Origin | None = None
     earlier: tuple[Split, ...] = ()
     trust: TrustReference | None = field(default=None, compare=False)
+    initializer: bool = False
 
     @property
     def name(self) -> str:
@@ -303,4 +307,5 @@ def _bundle_of(path: Path, content: Mapping[str, Any]) -> Bundle:
         origin_of(content, path),
         earlier,
         read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
+        content.get("Use") == INITIALIZER,
     )

@@ -28,6 +28,9 @@ METRICS_FILE = "metrics.tsv"
 UNDECIDED = "other"
 NO_LICENCE = """Its makers have not chosen one, so nobody else may use it.
 `synthprep-models share BUNDLE COPY --license SPDX` writes a copy that has one."""
+START_ONLY = """>
+> **A start for trainings only** (`--init-from`): on real brains it predicted worse than a map of intensities.
+"""
 BASELINES = {
     "floor": "the best map of intensities that knows no place",
     "forest": "a random forest on the 3 × 3 × 3 voxels around each",
@@ -51,7 +54,7 @@ SHA-256 `{sha256}`
 
 > **A lesion in a synthetic {target} is not evidence**, and neither is the lack of one. The image was never
 > acquired: it shows what a {target} usually looks like where the {sources} looks as it does.
-
+{initializer}
 ## Use
 
 ```console
@@ -138,6 +141,7 @@ def model_card(bundle: Bundle, metrics: str, licence: str = UNDECIDED, notes: st
         data=_data(bundle),
         start=start or "",
         errors=_errors(bundle, metrics, names),
+        initializer=START_ONLY if bundle.initializer else "",
         notes=f"\n{notes.strip()}\n" if notes.strip() else "",
         people=len({split.participant for split in bundle.everybody}),
         licence=NO_LICENCE if licence == UNDECIDED else licence,

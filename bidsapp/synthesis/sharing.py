@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from bidsapp.errors import CannotCreateError
-from bidsapp.synthesis.bundle import finish, read_bundle
+from bidsapp.synthesis.bundle import INITIALIZER, finish, read_bundle
 from bidsapp.synthesis.card import CARD_FILE, UNDECIDED
 from bidsapp.synthesis.manifest import BUNDLE_FILE, read_manifest
 from bidsapp.synthesis.pseudonyms import pseudonyms, renamed
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.bundle import Bundle
 
 
-def share(path: Path, goal: Path, licence: str = UNDECIDED, notes: str = "") -> Bundle:
+def share(
+    path: Path, goal: Path, licence: str = UNDECIDED, notes: str = "", *, initializer: bool = False
+) -> Bundle:
     """Write a copy of a bundle in which pseudonyms take the place of labels, with a new card.
 
     Participants are known by the voxels of their scans, so it predicts what the bundle predicts: it has the same
@@ -32,6 +34,8 @@ def share(path: Path, goal: Path, licence: str = UNDECIDED, notes: str = "") -> 
         Folder of the copy, which is not there yet.
     licence, notes : str
         See `model_card`.
+    initializer : bool
+        See `Bundle`.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def share(path: Path, goal: Path, licence: str = UNDECIDED, notes: str = "") -> 
                 text = (path / name).read_text(encoding="utf-8")
                 (temporary / name).write_text(renamed(text, names), encoding="utf-8")
         files = {name: file_sha256(temporary / name) for name in content["Files"]}
-        finish(temporary, goal, {**content, "Files": files}, licence=licence, notes=notes)
+        use = {"Use": INITIALIZER} if initializer else {}
+        finish(temporary, goal, {**content, **use, "Files": files}, licence=licence, notes=notes)
     except OSError as error:
         raise CannotCreateError(f"{error.filename or goal}: {error.strerror}", "give another folder") from error
     return read_bundle(goal)

@@ -40,6 +40,13 @@ def test_a_copy_has_no_label_and_is_the_same_bundle(bundle, tmp_path):
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
+def test_a_copy_may_be_a_start_for_trainings_only(bundle, tmp_path):
+    copy = share(bundle.path, tmp_path / "copy", initializer=True)
+    assert (bundle.initializer, copy.initializer) == (False, True)
+    assert "start for trainings only" in (copy.path / "README.md").read_text()
+    assert "start for trainings only" not in (bundle.path / "README.md").read_text()
+
+
 def test_a_copy_of_a_copy_has_the_same_names(bundle, tmp_path):
     once = share(bundle.path, tmp_path / "once")
     twice = share(once.path, tmp_path / "twice")
