@@ -46,8 +46,8 @@ bundle: install
 	$(BIN)/synthprep $(BUNDLE)/bids $(BUNDLE)/derivatives participant group --splits $(BUNDLE)/splits.tsv \
 	  --seed 2026 --omp-nthreads 1 --max-steps 1200 --augmentation physics --no-baseline --device cpu
 	rm -rf bidsapp/models/T1w-to-FLAIR_phantom
-	mkdir -p bidsapp/models
-	cp -r $(BUNDLE)/derivatives/models/T1w-to-FLAIR_unet bidsapp/models/T1w-to-FLAIR_phantom
+	$(BIN)/synthprep-models share $(BUNDLE)/derivatives/models/T1w-to-FLAIR_unet \
+	  bidsapp/models/T1w-to-FLAIR_phantom --license Apache-2.0 --notes docs/packaged_bundle.md --initializer
 
 # All tests; those marked "slow" run real graphs and trainings.
 test: install

@@ -75,7 +75,7 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
         write_visit_verdict(out / names.report(p.visit.visit), p.path, verdict["Label"], verdict["Reasons"])
     if judged:
         counts = Counter(verdict["Label"] for _, verdict in judged)
-        print_table("Verdicts on synthesized images", LABELS, [{label: counts[label] for label in LABELS}])
+        print_table("Verdicts", LABELS, [{label: counts[label] for label in LABELS}])
     if rows:
         title = f"Mean absolute error in {report.region}, {report.units}"
         print_table(title, ["visit", *models], _by_visit(rows, models))
