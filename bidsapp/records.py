@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 CT = "ct"
 
 
+def region(target: str) -> str:
+    """Return where a target is predicted, learned and measured, for a sentence."""
+    return "the head and 10 mm around it" if target == CT else "the brain"
+
+
 @dataclass(frozen=True)
 class Scan:
     """One acquired image.
@@ -256,6 +261,11 @@ class Pair:
     axial_range: tuple[float, float] | None = None
     margin_mm: float = 0.0
     zeros: tuple[float | None, ...] = ()
+
+    @property
+    def hounsfield(self) -> bool:
+        """Whether its target is an acquired CT."""
+        return self.target_scale is not None and self.target_scale.method == "hu"
 
     @property
     def present(self) -> tuple[Path, ...]:

@@ -11,10 +11,10 @@ from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.bids.dataset import dataset_name
 from bidsapp.console import print_table
-from bidsapp.records import CT
+from bidsapp.records import region
 from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
-from bidsapp.reports.records import Figure, GroupReport, region
+from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.reports.visit import write_visit_verdict
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
@@ -129,7 +129,6 @@ def _report(
         ],
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
-        hounsfield=bundle.plan.target == CT,
         dataset=dataset_name(settings.output_dir),
         figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
         methods=_methods(bundle, settings.axial),
@@ -164,7 +163,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
         missing = (
             f" Some sources, never all, were taken from {100 * SHARE:g} % of the patches; a visit may lack them."
         )
-    loss = PHRASES[plan.loss].format(region=f"inside {region(hounsfield=plan.target == CT)}")
+    loss = PHRASES[plan.loss].format(region=f"inside {region(plan.target)}")
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
     mean = mean if plan.averaging else ""

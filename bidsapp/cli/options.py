@@ -6,26 +6,20 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bidsapp.cli.words import Labels, contrasts, memory
+from bidsapp.cli.learning import add_folds, add_training
+from bidsapp.cli.words import Labels, contrasts, default, memory
 from bidsapp.settings import (
-    AUGMENTATIONS,
     BIAS_CORRECTIONS,
     DEVICES,
     EXPORTS,
-    INPUT_MODES,
-    LOSSES,
     MATCH_NORMALIZED,
     NETWORKS,
     NORMALIZATIONS,
-    NORMS,
     REFERENCE_POLICIES,
     REGISTRATIONS,
-    SAMPLINGS,
     SKULL_STRIPPERS,
-    SLICE_AXES,
     SYNTH_SPACES,
     TEMPLATE_REGISTRATIONS,
-    Settings,
 )
 
 
@@ -60,12 +54,12 @@ def add_preprocessing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--reference",
         metavar="T1w",
-        help=f"contrast that every visit needs and has its grid ({_default('reference')})",
+        help=f"contrast that every visit needs and has its grid ({default('reference')})",
     )
     group.add_argument(
         "--reference-policy",
         choices=REFERENCE_POLICIES,
-        help=f"which of several is used; best: finest voxels, least motion ({_default('reference_policy')})",
+        help=f"which of several is used; best: finest voxels, least motion ({default('reference_policy')})",
     )
     group.add_argument(
         "-d",
@@ -82,22 +76,22 @@ def add_preprocessing(group: argparse._ArgumentGroup) -> None:
         "--bias-correction",
         choices=BIAS_CORRECTIONS,
         help="of MR images; precomputed: take the preprocessed images of --derivatives, where there are some "
-        f"({_default('bias_correction')})",
+        f"({default('bias_correction')})",
     )
     group.add_argument("--write-bias-field", action="store_true", help="write the bias field beside the image")
     group.add_argument(
         "--skull-strip",
         choices=SKULL_STRIPPERS,
         help="how the brain is found on MR images; precomputed: by --derivatives; skip: they came without skull; "
-        f"auto: deepbet, and a template where that fails ({_default('skull_strip')})",
+        f"auto: deepbet, and a template where that fails ({default('skull_strip')})",
     )
     group.add_argument(
-        "--registration", choices=REGISTRATIONS, help=f"to the reference ({_default('registration')})"
+        "--registration", choices=REGISTRATIONS, help=f"to the reference ({default('registration')})"
     )
     group.add_argument(
         "--resolution",
         metavar="MM",
-        help=f"voxel edges of the visit's grid: 1, 1,1,2 or native ({_default('resolution')})",
+        help=f"voxel edges of the visit's grid: 1, 1,1,2 or native ({default('resolution')})",
     )
     group.add_argument(
         "--output-spaces",
@@ -109,48 +103,31 @@ def add_preprocessing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--template-registration",
         choices=TEMPLATE_REGISTRATIONS,
-        help=f"of the reference to their templates ({_default('template_registration')})",
+        help=f"of the reference to their templates ({default('template_registration')})",
     )
     group.add_argument(
         "--normalization",
         metavar=f"{{{','.join(NORMALIZATIONS)}}}",
-        help=f"intensity scale of MR images ({_default('normalization')})",
+        help=f"intensity scale of MR images ({default('normalization')})",
     )
 
 
 def add_synthesis(group: argparse._ArgumentGroup) -> None:
     """Add the options of the group level."""
     group.add_argument(
-        "--source", type=contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({_default('source')})"
+        "--source", type=contrasts, metavar="T1w[,T2w]", help=f"contrasts to predict from ({default('source')})"
     )
     group.add_argument(
         "--allow-missing-source",
         action="store_true",
         help="learn to do without some of several sources, and predict visits that have at least one",
     )
-    group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({_default('target')})")
-    group.add_argument("--network", choices=NETWORKS, help=f"what to train ({_default('network')})")
+    group.add_argument("--target", metavar="FLAIR", help=f"contrast to predict ({default('target')})")
+    group.add_argument("--network", choices=NETWORKS, help=f"what to train ({default('network')})")
     group.add_argument(
         "--no-baseline", dest="baseline", action="store_false", help="do not train the article's network beside it"
     )
-    group.add_argument("--crossval", action="store_true", help="leave one participant out, to measure")
-    group.add_argument(
-        "--splits",
-        type=Path,
-        metavar="TSV",
-        help="folds to use again: splits.tsv of a bundle, or any table with the columns participant and fold",
-    )
-    group.add_argument(
-        "--stratify",
-        metavar="COLUMN",
-        help="of participants.tsv: folds are alike in it; give it at both levels, the first carries it along",
-    )
-    group.add_argument(
-        "--axial-range",
-        metavar="LOW,HIGH",
-        help="learn and measure only between these percentages of the brain's height, for a CT the head's, "
-        "such as 20,80",
-    )
+    add_folds(group)
     group.add_argument(
         "--model",
         type=Path,
@@ -166,7 +143,7 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         "--synth-space",
         choices=SYNTH_SPACES,
         help="grid of synthesized images: the visit's common one, or that of the acquired reference "
-        f"({_default('synth_space')})",
+        f"({default('synth_space')})",
     )
     group.add_argument(
         "--match-to",
@@ -180,73 +157,7 @@ def add_synthesis(group: argparse._ArgumentGroup) -> None:
         metavar="BUNDLE",
         help="train the networks of a bundle further, each without the people that its new fold holds out",
     )
-    _add_training(group)
-
-
-def _add_training(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--input-mode",
-        choices=INPUT_MODES,
-        help="what the network is shown at once: 3D patches, whole 3D volumes, slabs (2.5D: a slice with two "
-        f"neighbours on either side), 2D slices, or patches of 2D slices ({_default('input_mode')})",
-    )
-    group.add_argument("--slice-axis", choices=SLICE_AXES, help="the plane of 2D and 2.5D slices (axial)")
-    group.add_argument(
-        "--loss",
-        choices=LOSSES,
-        help="what its training minimizes; l1+gradient+bone: of a CT, with three times the weight in bone (what "
-        "suits the network)",
-    )
-    group.add_argument(
-        "--augmentation",
-        choices=AUGMENTATIONS,
-        help="how training patches vary; physics: with bias field, blur, motion and such; spatial: with small "
-        "rotations and scalings (what suits the network)",
-    )
-    group.add_argument(
-        "--sampling",
-        choices=SAMPLINGS,
-        help="where training patches are drawn: evenly in the brain, or after the warm-up more often where errors "
-        "are large (what suits the network)",
-    )
-    group.add_argument(
-        "--ema",
-        type=float,
-        metavar="SHARE",
-        help="average the weights over about this share of the steps, 0 to 0.28 (what suits the network)",
-    )
-    group.add_argument(
-        "--lr",
-        metavar="auto|RATE",
-        help="peak learning rate; auto: found by a range test of 100 steps (what suits the network)",
-    )
-    group.add_argument(
-        "--norm",
-        metavar=f"{{{','.join(NORMS)}}}",
-        help=f"normalization of --network seed-resnet ({_default('norm')})",
-    )
-    group.add_argument(
-        "--plan",
-        nargs="+",
-        action="extend",
-        metavar="FIELD=VALUE",
-        help="set fields of the plan, such as patch=48 channels=32,64,128 batch=2; --dry-run shows them all",
-    )
-    group.add_argument(
-        "--max-minutes",
-        type=float,
-        metavar="N",
-        help=f"time of the group level ({_default('max_minutes')}); with --crossval of each fold and network",
-    )
-    group.add_argument(
-        "--max-steps", type=int, metavar="N", help="steps of each training, for runs that repeat to the bit"
-    )
-    group.add_argument(
-        "--epochs",
-        type=float,
-        metavar="N",
-        help="the same, counted in epochs: each draws as many voxels as all brains have that are learned from",
-    )
+    add_training(group)
 
 
 def add_resources(group: argparse._ArgumentGroup) -> None:
@@ -259,19 +170,19 @@ def add_resources(group: argparse._ArgumentGroup) -> None:
         help="threads of the group level; every step of the participant level takes one, so that it repeats",
     )
     group.add_argument("--mem", dest="mem_gb", type=memory, metavar="16G", help="memory; a bare number is MB")
-    group.add_argument("--device", choices=DEVICES, help=f"where networks run ({_default('device')})")
+    group.add_argument("--device", choices=DEVICES, help=f"where networks run ({default('device')})")
     group.add_argument(
         "--devices",
         type=int,
         metavar="N",
         help="processes of a computer that share each training, each with a GPU of its own where there are GPUs; "
-        f"started by torchrun, by srun, or else by this program ({_default('devices')})",
+        f"started by torchrun, by srun, or else by this program ({default('devices')})",
     )
     group.add_argument(
         "--num-nodes",
         type=int,
         metavar="N",
-        help=f"computers that share it, each with so many; torchrun or srun starts them ({_default('num_nodes')})",
+        help=f"computers that share it, each with so many; torchrun or srun starts them ({default('num_nodes')})",
     )
 
 
@@ -289,7 +200,7 @@ def add_run(group: argparse._ArgumentGroup) -> None:
         "--random-seed",
         type=int,
         metavar="N",
-        help=f"seed of the group level ({_default('seed')}); the participant level always takes the same one",
+        help=f"seed of the group level ({default('seed')}); the participant level always takes the same one",
     )
     group.add_argument("--sloppy", action="store_true", help="coarse and quick, for tests only")
     group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first failure")
@@ -301,10 +212,3 @@ def add_run(group: argparse._ArgumentGroup) -> None:
 class _Nothing(argparse.Action):
     def __call__(self, *_: Any, **__: Any) -> None:
         """Accept the option and do nothing."""
-
-
-def _default(name: str) -> str:
-    value = getattr(Settings, name)
-    return (
-        ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsapp.errors import UsageError
+from bidsapp.settings import Settings
 
 LABEL = re.compile(r"[A-Za-z0-9+]+")
 MEMORY_UNITS = {"": 1e-3, "M": 1e-3, "MB": 1e-3, "MIB": 2**20 / 1e9, "G": 1.0, "GB": 1.0, "GIB": 2**30 / 1e9}
@@ -69,3 +70,11 @@ def memory(word: str) -> float:
     if not match or match[2].upper() not in MEMORY_UNITS or float(match[1]) <= 0:
         raise argparse.ArgumentTypeError(f"{word!r} is no amount of memory; write 16G, 1.5GiB or 16000 (MB)")
     return float(match[1]) * MEMORY_UNITS[match[2].upper()]
+
+
+def default(name: str) -> str:
+    """Return what a setting is by default, as help texts say it."""
+    value = getattr(Settings, name)
+    return (
+        ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    )

@@ -32,7 +32,7 @@ MEASURES: tuple[tuple[str, str, int | None, str], ...] = (
     ("dice_middle", "Dice, middle class", 3, "higher"),
     ("dice_bright", "Dice, brightest class", 3, "higher"),
     ("coverage", "Covered by the 90 % interval", 3, "nearer to 0.9"),
-    ("interval_width", "Median width of that interval", 3, "lower"),
+    ("interval_width", "Median width of that interval", None, "lower"),
     ("width_error_r", "Pearson’s r of its width and the error", 3, "higher"),
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bidsapp.records import CT, region
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -91,8 +93,6 @@ class GroupReport:
         where it was judged, ``verdict`` and ``reasons``.
     false_alarms : float or None
         Share of clean images that verdicts may flag; ``None`` where nothing was judged.
-    hounsfield : bool
-        Whether the target is a CT: errors are in Hounsfield units, in the head.
     dataset : str
         Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
@@ -113,12 +113,16 @@ class GroupReport:
     summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
     false_alarms: float | None = None
-    hounsfield: bool = False
     dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
     figures: Sequence[Figure] = ()
     methods: str = ""
     sloppy: bool = False
+
+    @property
+    def hounsfield(self) -> bool:
+        """Whether the target is a CT: errors are in Hounsfield units, in the head."""
+        return self.plan.get("target") == CT
 
     @property
     def units(self) -> str:
@@ -133,9 +137,4 @@ class GroupReport:
     @property
     def region(self) -> str:
         """Where a loss and measures look."""
-        return region(hounsfield=self.hounsfield)
-
-
-def region(*, hounsfield: bool) -> str:
-    """Return where a loss and measures look: in the brain, or for a CT in the head and around it."""
-    return "the head and 10 mm around it" if hounsfield else "the brain"
+        return region(str(self.plan.get("target")))

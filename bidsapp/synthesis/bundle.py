@@ -44,7 +44,7 @@ from bidsapp.synthesis.seal import check_files, check_folder, files_of, hashes
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
 from bidsapp.synthesis.trust import TRUST_FILE, read_trust, write_trust
 from bidsapp.synthesis.uncertainty import read_calibration, write_calibration
-from bidsapp.synthesis.weights import check_layout, expected, network_of, read_weights, weights_file
+from bidsapp.synthesis.weights import check_layout, expected, network_of, read_weights, weights_file, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,15 +197,10 @@ def write_bundle(
     -------
     Bundle
     """
-    from safetensors.torch import save_file
-
     temporary = path.with_name(f".{path.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for fold, network in enumerate(networks):
-        # MONAI's DynUNet has some layers by two names, and a file of safetensors nothing that is shared.
-        state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
-        save_file(state, temporary / weights_file(fold))
+    write_weights(temporary, networks)
     write_splits(temporary / SPLITS_FILE, splits)
     write_calibration(temporary / CALIBRATION_FILE, calibration)
     if earlier:

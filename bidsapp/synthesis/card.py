@@ -12,6 +12,7 @@ import json
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from bidsapp.records import region
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.pseudonyms import pseudonyms
 from bidsapp.synthesis.statistics import by_participant
@@ -59,7 +60,7 @@ SHA-256 `{sha256}`
 
 ```console
 $ synthprep-models verify BUNDLE
-$ synthprep BIDS_DIR OUTPUT_DIR participant group --model BUNDLE
+$ synthprep BIDS_DIR OUTPUT_DIR participant group {option} BUNDLE
 ```
 
 BUNDLE is this folder, BIDS_DIR a dataset, OUTPUT_DIR where results go. Nothing is downloaded, and no file here
@@ -141,6 +142,7 @@ def model_card(bundle: Bundle, metrics: str, licence: str = UNDECIDED, notes: st
         data=_data(bundle),
         start=start or "",
         errors=_errors(bundle, metrics, names),
+        option="--init-from" if bundle.initializer else "--model",
         initializer=START_ONLY if bundle.initializer else "",
         notes=f"\n{notes.strip()}\n" if notes.strip() else "",
         people=len({split.participant for split in bundle.everybody}),
@@ -205,7 +207,7 @@ def _errors(bundle: Bundle, metrics: str, names: Mapping[str, str]) -> str:
         said.append("**Do not predict with it:** no network is needed for what `floor` does better.")
     return "\n\n".join(
         (
-            f"Of {len(people)} people, by networks that had not seen them, inside the brain.",
+            f"Of {len(people)} people, by networks that had not seen them, inside {region(bundle.plan.target)}.",
             _table(("", *MEASURES.values()), means),
             "\n".join(said),
             _table((MEASURES["mae"], *models), each),

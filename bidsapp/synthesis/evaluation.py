@@ -41,8 +41,7 @@ def measure(volume: Volume, image: NDArray[np.float32], plan: Plan) -> Agreement
     """
     if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
         return None
-    target, scale = volume.target, volume.pair.target_scale
-    hounsfield = scale is not None and scale.method == "hu"
+    target, scale, hounsfield = volume.target, volume.pair.target_scale, volume.pair.hounsfield
     if scale is not None and hounsfield:
         image, target = np.clip(scale.inverse(image), AIR_HU, MAX_HU), scale.inverse(target)  # as it is written
     return agreement(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.intensity import HU_PER_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ RANKS = tuple(n / 100 for n in range(1, 100))
 # What tables say of the fields of `Interval`.
 INTERVAL_MEASURED = {
     "coverage": f"Share of the voxels in the brain whose acquired value lies in the {100 * LEVEL:g} % interval",
-    "interval_width": "Median width of that interval, normalized units",
+    "interval_width": "Median width of that interval, normalized units; of a CT, HU",
     "width_error_r": "Pearson's r of the width and the absolute error of a voxel: does it know where it is wrong",
 }
 
@@ -140,10 +141,14 @@ def read_calibration(path: Path) -> Calibration:
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: no calibration ({error})", "copy the bundle again") from error
-    sound = (len(r.quantiles) == len(RANKS) and 0 <= r.quantiles[0] <= r.quantiles[-1] < np.inf for r in residuals)
-    if not residuals or not all(sound):
+    if not residuals or not all(map(_sound, residuals)):
         raise DataError(f"{path}: no calibration", "copy the bundle again")
     return Calibration(residuals)
+
+
+def _sound(r: Residuals) -> bool:
+    rising = len(r.quantiles) == len(RANKS) and bool(np.all(np.diff(r.quantiles) >= 0))
+    return rising and r.quantiles[0] >= 0 and r.quantiles[-1] < np.inf
 
 
 def residuals(volume: Volume, predicted: Predicted, fold: int) -> Residuals:
@@ -197,7 +202,8 @@ def measure_interval(volume: Volume, image: NDArray[np.float32], half: NDArray[n
     width = 2 * half[inside].astype(np.float64)
     varies = error.std() > 0 and width.std() > 0
     r = float(np.corrcoef(width, error)[0, 1]) if varies else None
-    return Interval(float(np.mean(2 * error <= width)), float(np.median(width)), r)
+    unit = HU_PER_UNIT if volume.pair.hounsfield else 1.0
+    return Interval(float(np.mean(2 * error <= width)), unit * float(np.median(width)), r)
 
 
 def _covered(r: Residuals, values: NDArray[np.float64]) -> NDArray[np.float64]:

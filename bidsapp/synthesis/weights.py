@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bidsapp.errors import DataError
 from bidsapp.synthesis.networks import build_network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -27,6 +27,14 @@ TYPES = {torch.float32: "F32", torch.int64: "I64"}
 def weights_file(fold: int) -> str:
     """Return the name of a fold's weights."""
     return f"fold-{fold}.safetensors"
+
+
+def write_weights(folder: Path, networks: Sequence[nn.Module]) -> None:
+    """Write the weights of every fold's network."""
+    for fold, network in enumerate(networks):
+        # MONAI's DynUNet has some layers by two names, and a file of safetensors nothing that is shared.
+        state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
+        save_file(state, folder / weights_file(fold))
 
 
 def network_of(plan: Plan) -> nn.Module:

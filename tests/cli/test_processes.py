@@ -10,15 +10,10 @@ from bidsapp.cli.processes import check_processes
 from bidsapp.errors import UsageError
 from bidsapp.settings import Settings
 
+from ..test_launch import SRUN
+
 TWO = Settings(Path("/data"), Path("/out"), ("group",), device="cpu", devices=2)
 TORCHRUN = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-SRUN = {
-    "SLURM_STEP_ID": "0",
-    "SLURM_NTASKS": "4",
-    "SLURM_PROCID": "0",
-    "SLURM_NNODES": "2",
-    "SLURM_NTASKS_PER_NODE": "2",
-}
 
 
 def test_options_are_settings():

@@ -225,7 +225,6 @@ def test_a_prediction_says_which_sources_it_lacked(tmp_path):
 def test_errors_of_a_ct_are_hounsfield_units_and_the_dataset_is_named(tmp_path):
     hounsfield = report(
         plan={"sources": ("T1w",), "target": "ct"},
-        hounsfield=True,
         dataset="SynthPrep derivatives of painted heads",
         summary={
             "mae": {"unet": Interval(2, 31.26, 30, 32)},

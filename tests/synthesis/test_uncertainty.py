@@ -1,12 +1,14 @@
 """Intervals: what they cover, and what they are calibrated on."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
 
 from bidsapp.errors import DataError
+from bidsapp.scales import IntensityScale
 from bidsapp.synthesis.inference import Predicted
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.uncertainty import (
@@ -57,7 +59,9 @@ def test_it_is_written_and_read(tmp_path):
     read = read_calibration(tmp_path / "c.json")
     assert read.factor() == pytest.approx(calibration.factor(), rel=1e-5)
     assert [(r.visit, r.participant, r.fold) for r in read.residuals] == [("a_ses-1", "a", 0), ("b_ses-1", "b", 1)]
-    for text in ("", "[]", '{"Visits": []}', '{"Visits": [{"Visit": "v"}]}'):
+    falling = json.loads((tmp_path / "c.json").read_text())
+    falling["Visits"][0]["Quantiles"][3] = 9.0
+    for text in (json.dumps(falling), "", "[]", '{"Visits": []}', '{"Visits": [{"Visit": "v"}]}'):
         (tmp_path / "c.json").write_text(text)
         with pytest.raises(DataError, match=r"c\.json"):
             read_calibration(tmp_path / "c.json")
@@ -83,6 +87,13 @@ def test_an_interval_of_calibrated_scales_covers_what_it_says(volume):
     inside = scale[volume.loss_mask]
     assert found.interval_width == pytest.approx(2 * factor * np.median(inside), rel=1e-5)
     assert 0.3 < found.width_error_r < 0.7
+
+
+def test_the_width_of_a_cts_interval_is_in_hounsfield_units(volume):
+    pair = dataclasses.replace(volume.pair, target_scale=IntensityScale("hu", 0, 1000))
+    ct = dataclasses.replace(volume, pair=pair)
+    half = np.full_like(volume.target, 0.05)
+    assert measure_interval(ct, volume.target, half).interval_width == pytest.approx(100, rel=1e-5)
 
 
 def test_without_a_target_nothing_is_measured(volume):
