@@ -248,6 +248,8 @@ class Pair:
         How far beyond `mask` an image is predicted; for a CT into the air around the head.
     zeros : tuple of (float or None)
         For a CT: the normalized value of no signal in each source, so that air is the same number in all visits.
+    quality : tuple of (Mapping of str to float)
+        Of each source: its quality numbers, by the column of ``scans.tsv`` that has them.
     """
 
     visit: str
@@ -261,6 +263,7 @@ class Pair:
     axial_range: tuple[float, float] | None = None
     margin_mm: float = 0.0
     zeros: tuple[float | None, ...] = ()
+    quality: tuple[Mapping[str, float], ...] = field(default=(), compare=False)
 
     @property
     def hounsfield(self) -> bool:

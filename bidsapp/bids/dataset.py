@@ -52,6 +52,8 @@ SCANS_COLUMNS = {
     f"{_MRIQC}; higher is better",
     "wm2max": "Median of white matter over the 99.95th percentile of the image "
     f"{_MRIQC}; .6 to .8 is usual for T1w",
+    "inu_range": "95th percentile of the bias field over its 5th in the brain mask; 1 is none; n/a where none was "
+    "estimated",
     "residual_bias": "Coefficient of variation of smoothed white matter: what is left of the bias field; measured "
     "where a T1w is the reference",
     "mask_dice": "Dice overlap of the scan's own brain mask with the reference's inside the scan's field of view",

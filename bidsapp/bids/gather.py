@@ -12,7 +12,7 @@ from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 
 from bidsapp.bids import names
-from bidsapp.bids.scans import RUN_AGAIN, on_reference, read_scans, scan_of
+from bidsapp.bids.scans import RUN_AGAIN, on_reference, quality_of, read_scans, scan_of
 from bidsapp.errors import DataError, NothingSelectedError
 from bidsapp.records import CT, Pair, Skip, Visit
 from bidsapp.scales import scale_from_json, zero_of
@@ -182,6 +182,9 @@ def _look_at(
     read = [contrast if contrast in usable else None for contrast in source]
     identity = reference if may_miss else source[0]
     found = _gathered(derivatives, visit, read, target if has_target else None, reference, identity)
+    measured = {row["contrast"]: quality_of(row) for row in rows}
+    pair = replace(found.pair, quality=tuple(measured[contrast] if contrast else {} for contrast in read))
+    found = replace(found, pair=pair)
     return (_in_head(derivatives, found, reference) if target == CT else found), doubts
 
 

@@ -6,6 +6,7 @@ Synthesized images stand in it with their verdict, and are no scans: only `write
 from __future__ import annotations
 
 import csv
+import math
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -123,6 +124,15 @@ def write_verdict(derivatives: Path, visit: Visit, row: Mapping[str, Any]) -> No
 def on_reference(rows: Sequence[Row], reference: str) -> list[Row]:
     """Return the rows of the reference and of the scans that were aligned with it."""
     return [row for row in rows if _entities(row).get("space") == _space(row["contrast"], reference)]
+
+
+def quality_of(row: Row) -> dict[str, float]:
+    """Return the quality numbers of a row by their columns, without what is no number."""
+    found = {}
+    for column, text in row.items():
+        with suppress(TypeError, ValueError):
+            found[column] = float(text)
+    return {column: value for column, value in found.items() if math.isfinite(value)}
 
 
 def scan_of(row: Row, derivatives: Path, visit: Visit, reference: str) -> Scan:

@@ -70,6 +70,15 @@ def shrink_factor(image: nib.Nifti1Image) -> int:
     return max(1, min(4, round(SHRUNK_VOXEL_MM / float(np.prod(voxel_sizes(image.affine)) ** (1 / 3)))))
 
 
+def field_range(field: nib.Nifti1Image, mask: nib.Nifti1Image) -> float:
+    """Return the 95th percentile of a bias field over its 5th in a mask: 1 where there is none.
+
+    MRIQC's ``inu_range`` is their difference; a ratio does not depend on the field's level.
+    """
+    low, high = np.percentile(np.asarray(field.dataobj)[np.asarray(mask.dataobj) > 0], (5, 95))
+    return float(high / low)
+
+
 def correct_bias(image: nib.Nifti1Image, field: nib.Nifti1Image) -> nib.Nifti1Image:
     """Divide an image by its bias field; the whole head, not only where the field was estimated."""
     return like(np.asarray(image.dataobj, np.float32) / np.asarray(field.dataobj, np.float32), image)

@@ -9,6 +9,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 
 from bidsapp.imaging import quality
 from bidsapp.imaging.alignment import Alignment, assess_alignment
+from bidsapp.imaging.bias import field_range
 from bidsapp.imaging.ct import soft_tissue
 from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.transforms import read_itk
@@ -26,6 +27,7 @@ class _MeasureInput(BaseInterfaceInputSpec):
     scan_mask = File(exists=True, mandatory=True, desc="brain mask of the scan in its own grid")
     reference_mask = File(exists=True, desc="brain mask of the reference")
     transform = File(exists=True, desc="from the reference to the scan")
+    field = File(exists=True, desc="bias field of the scan in its own grid, where one was estimated")
 
 
 class _MeasureOutput(TraitedSpec):
@@ -43,6 +45,8 @@ class Measure(Step):
         volume = quality.brain_volume_ml(load(self.inputs.mask))
         contact = quality.edge_contact_cm2(load(self.inputs.scan_mask))
         numbers: dict[str, Any] = {"brain_volume_ml": volume, "edge_contact_cm2": contact}
+        if isdefined(self.inputs.field):
+            numbers["inu_range"] = field_range(load(self.inputs.field), load(self.inputs.scan_mask))
         if isdefined(self.inputs.tissue):
             numbers.update(self._image_quality())
         flags = quality.volume_flags(volume)

@@ -36,6 +36,7 @@ MEASURES = {
     "efc": Measure("Entropy focus criterion", "ghosts and blurring raise it", 3),
     "fber": Measure("Energy of the head over that of the air", "higher is better", 0),
     "wm2max": Measure("White matter over the brightest voxels", "0.6 to 0.8 is usual for T1w", 2),
+    "inu_range": Measure("Bias field that was removed", "its 95th percentile over its 5th; 1 is none", 2),
     "residual_bias": Measure("Variation of smoothed white matter", "what is left of the bias field", 3),
     "mask_dice": Measure("Overlap with the reference’s brain mask, Dice", "in its field of view; 1 is perfect", 3),
     "covered": Measure("Share of the reference’s brain in its field of view", "1 is all of it", 2),

@@ -103,6 +103,22 @@ CHECKS: dict[str, Check] = {
         low="{} is smoother than along other axes: thick slices, or another orientation",
         high="{} is rougher than along other axes: ghosts, or another orientation",
     ),
+    "field": Check(
+        "range of the bias field that was removed from {}",
+        0.05,
+        high="{} had a stronger bias field than the training set's",
+    ),
+    "air": Check(
+        "energy of the head over that of the air around it in {}",
+        0.7,
+        low="the air around the head is bright in {}: noise, ghosts or wrap-around",
+    ),
+    "entropy": Check(
+        "entropy focus criterion of {}",
+        0.02,
+        high="the intensities of {} are smeared out: ghosts or motion",
+        shown=_same,
+    ),
     "unfamiliarity": Check(
         "distance of the network's coarsest features from its training's",
         0.2,

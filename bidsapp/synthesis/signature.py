@@ -43,7 +43,9 @@ class Signature:
         the brain's coordinates along an axis, mm), ``spacing`` (longest voxel edge, mm), ``grain`` (mean absolute
         second difference of a source), ``grain along`` (the same along an axis over the mean of the axes),
         ``edges`` (mean gradient of prediction and target), ``unfamiliarity``, ``uncertainty`` (of the prediction,
-        mean). As it is: ``border`` (area of the brain on the faces of the field of view, cm²).
+        mean), ``field`` (range of a source's bias field), ``air`` (energy of its head over that of the air). As
+        they are: ``border`` (area of the brain on the faces of the field of view, cm²), ``entropy`` (entropy focus
+        criterion of a source).
     maps : Mapping of str to ndarray, shape (1000,)
         Over coordinates from the brain's centre in its own standard deviations: ``brain mask``, the share of each
         bin that it fills; of each source, of the prediction and, where there is one, the target: the mean in
@@ -97,6 +99,8 @@ def sign(
     }
     for contrast, source in sources.items():
         numbers |= _grain(source, volume, contrast)
+    for contrast, measured in zip(plan.sources, volume.pair.quality, strict=False):
+        numbers |= _quality(measured, contrast)
     images = {**sources, OUTPUT: image}
     numbers["edges:prediction"] = _edges(image, mask, affine)
     if volume.target is not None and volume.loss_mask is not None and volume.loss_mask.any():
@@ -141,6 +145,13 @@ def _geometry(volume: Volume) -> dict[str, float]:
         ends = [place for place, cut in ((0, box.start == 0), (-1, box.stop == length)) if cut]
         area += sum(face * float(volume.mask.take(end, axis=axis).sum()) for end in ends)
     return {"spacing": float(np.log(sizes.max())), "border": area}
+
+
+def _quality(measured: Mapping[str, float], contrast: str) -> dict[str, float]:
+    """Return what was measured of a whole scan, and its brain, corrected and normalized, cannot tell."""
+    logs = {"field": measured.get("inu_range"), "air": measured.get("fber")}
+    found = {f"{kind}:{contrast}": _log(value) for kind, value in logs.items() if value is not None}
+    return found | ({f"entropy:{contrast}": measured["efc"]} if "efc" in measured else {})
 
 
 def _grain(source: NDArray[np.float32], volume: Volume, contrast: str) -> dict[str, float]:

@@ -130,6 +130,7 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
         return header
     bias = _node("bias", CorrectBias(levels=method.bias_levels))
     workflow.connect([(header, bias, [("out_file", "in_file")]), (brain, bias, [("out_file", "mask")])])
+    workflow.connect(bias, "field", workflow.get_node("measure"), "field")
     if method.write_field:
         workflow.connect(bias, "field", workflow.get_node("sink"), "field")
     return bias

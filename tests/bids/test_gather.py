@@ -1,11 +1,13 @@
 """Sources that a visit may lack, among what is gathered of derivatives."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
+from bidsapp.bids.sink import write_tsv
 from bidsapp.records import Scan, Visit
 
 from ..derived import HU, write_visit
@@ -56,6 +58,19 @@ def test_one_source_is_enough_and_a_flagged_one_is_missing(derivatives):
         ("sub-03", "T2w taken as missing: slipped")
     ]
     assert gathered.visits[2].methods == {"T1w": "robust"}
+
+
+def test_quality_numbers_of_sources_are_gathered(derivatives):
+    table = next(derivatives.rglob("*_scans.tsv"))
+    rows = list(csv.DictReader(table.read_text().splitlines(), delimiter="\t"))
+    for row in rows:
+        row |= {"inu_range": "1.25", "fber": "n/a", "verdict": "", "efc": "inf"}
+    write_tsv(rows, table, list(rows[0]))
+    label = table.name.removesuffix("_scans.tsv")
+    (found,) = [v for v in gather(derivatives, ("T1w",), "FLAIR", "T1w").visits if v.visit.label == label]
+    (quality,) = found.pair.quality
+    assert quality["inu_range"] == 1.25
+    assert not {"fber", "efc", "verdict", "contrast"} & quality.keys()
 
 
 def test_a_visit_without_any_source_is_skipped(derivatives):

@@ -16,6 +16,17 @@ def test_the_reference_has_a_volume_and_no_alignment(files, tmp_path):
     assert numbers["brain_volume_ml"] == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.02)  # a ball of 4 cm
 
 
+def test_the_range_of_the_bias_field_in_the_brain_is_measured(files, tmp_path):
+    image, mask = files("T1w")
+    ramp = np.indices(nib.load(image).shape)[0]
+    inside = ramp[np.asarray(nib.load(mask).dataobj) > 0]
+    nib.save(nib.Nifti1Image(np.exp(0.1 * ramp).astype(np.float32), nib.load(image).affine), tmp_path / "f.nii")
+    step = Measure(mask=mask, scan=image, scan_mask=mask, field=str(tmp_path / "f.nii"))
+    numbers = step.run(cwd=str(tmp_path)).outputs.numbers
+    low, high = np.percentile(inside, (5, 95))
+    assert numbers["inu_range"] == pytest.approx(np.exp(0.1 * (high - low)), rel=1e-3)
+
+
 def test_a_reference_that_cuts_the_brain_is_flagged_and_another_scan_is_not(files, tmp_path):
     image, mask = files("T1w")
     paths = []

@@ -47,6 +47,17 @@ def test_axes_are_the_worlds():
         assert np.corrcoef(values, b.maps[name])[0, 1] > 0.99, name
 
 
+def test_quality_numbers_of_the_scan_are_read_where_there_are_some():
+    volume, image = head(0)
+    quality = ({"inu_range": 2.0, "fber": 100.0, "efc": 0.5, "snr": 9.0},)
+    found = sign(replace(volume, pair=replace(volume.pair, quality=quality)), PLAN, predicted(image)).numbers
+    assert [found[f"{kind}:T1w"] for kind in ("field", "air", "entropy")] == pytest.approx(
+        [np.log(2), np.log(100), 0.5]
+    )
+    bare = sign(volume, PLAN, predicted(image)).numbers
+    assert found.keys() - bare.keys() == {"field:T1w", "air:T1w", "entropy:T1w"}
+
+
 def test_noise_and_thick_slices_are_in_the_grain():
     volume, image = head(0)
     clean = sign(volume, PLAN, predicted(image)).numbers

@@ -41,6 +41,25 @@ def test_clean_images_are_trusted(reference):
     assert (reference.participants, reference.visits, reference.false_alarms) == (8, 8, 0.02)
 
 
+def test_the_quality_of_the_whole_scan_is_judged():
+    def scan(seed, **measured):
+        volume, image = head(seed)
+        random = np.random.default_rng(seed)
+        usual = {"inu_range": 1.3 + 0.05 * random.normal(), "fber": 500.0, "efc": 0.5, **measured}
+        pair = replace(volume.pair, quality=(usual,))
+        return sign(replace(volume, pair=pair), PLAN, predicted(image, 0.2 + seed / 1000))
+
+    reference = fit_trust([(f"sub-{n:02d}", scan(n)) for n in range(8)])
+    assert judge(scan(20), reference).label == "trust"
+    shaded = judge(scan(20, inu_range=5.0), reference)
+    assert "T1w had a stronger bias field" in shaded.reasons[0]
+    assert "is 5, most accepted" in shaded.reasons[0]
+    assert shaded.scores["field:T1w"] > judge(scan(20, inu_range=3.0), reference).scores["field:T1w"] > 1
+    assert "the air around the head is bright in T1w" in judge(scan(20, fber=5.0), reference).reasons[0]
+    assert judge(scan(20, fber=1e6), reference).label == "trust"  # darker air is no fault
+    assert "the intensities of T1w are smeared out" in judge(scan(20, efc=0.8), reference).reasons[0]
+
+
 def test_another_contrast_is_rejected(reference):
     source, mask, image = parts()
     found = verdict(reference, -source, mask, -image)
