@@ -82,12 +82,12 @@ def bad_ones(t1w, t2w):
     yield "half", nib.Nifti1Image(half, affine)
 
 
-def spoilt(t1w, random):
-    """Yield name and image of every degradation in every severity, 1 to 5."""
+def spoilt(t1w, seed):
+    """Yield name and image of every degradation in every severity, 1 to 5, all with the same noise and direction."""
     data = np.asarray(t1w.dataobj, np.float64)
     for function in (noise, bias, ghost, slices):
         for number, severity in enumerate(SEVERITIES[function.__name__], start=1):
-            worse, affine = function(data, t1w.affine, severity, random)
+            worse, affine = function(data, t1w.affine, severity, np.random.default_rng(seed))
             yield f"{function.__name__}{number}", nib.Nifti1Image(worse.astype(np.float32), affine)
 
 
@@ -107,7 +107,7 @@ def build(raw: Path, root: Path, heads: int, seed: int) -> None:
         write(root, f"clean{number:02d}", nib.Nifti1Image(np.asarray(t1w.dataobj, np.float32), t1w.affine))
         if number < heads:
             t2w = nib.load(path.with_name(path.name.replace("T1w", "T2w")))
-            for name, image in (*bad_ones(t1w, t2w), *spoilt(t1w, np.random.default_rng([seed, number]))):
+            for name, image in (*bad_ones(t1w, t2w), *spoilt(t1w, [seed, number])):
                 write(root, f"{name}h{number}", image)
     description = {"Name": "clean and bad images", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (root / "dataset_description.json").write_text(json.dumps(description))
