@@ -83,7 +83,7 @@ def bad_ones(t1w, t2w):
 
 
 def spoilt(t1w, seed):
-    """Yield name and image of every degradation in every severity, 1 to 5, all with the same noise and direction."""
+    """Yield name and image of every degradation in severities 1 to 5, all of the same noise and direction."""
     data = np.asarray(t1w.dataobj, np.float64)
     for function in (noise, bias, ghost, slices):
         for number, severity in enumerate(SEVERITIES[function.__name__], start=1):
