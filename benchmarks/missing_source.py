@@ -6,7 +6,7 @@ bar is an error at most 5 % above that of the network which knows the one source
 
     synthprep-phantom RAW --participants 8 --resolution 2 --contrasts T1w,T2w,FLAIR
     synthprep RAW DERIVATIVES participant --source T1w,T2w --target FLAIR --resolution 2
-    python benchmarks/missing_source.py DERIVATIVES [--max-steps 1500] [--shares 0.3 0.5] [--seeds 0 1]
+    python benchmarks/missing_source.py DERIVATIVES [--max-steps 1500] [--seeds 0 1]
 """
 
 import argparse
@@ -25,7 +25,6 @@ def main() -> None:
     parser.add_argument("--source", default="T1w,T2w")
     parser.add_argument("--target", default="FLAIR")
     parser.add_argument("--max-steps", type=int, default=1500)
-    parser.add_argument("--shares", type=float, nargs="+", help="of the patches that lose a source")
     parser.add_argument("--folds", type=int, default=2, help="how many of the folds to train")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
@@ -33,34 +32,28 @@ def main() -> None:
     import torch
 
     from bidsapp.bids.gather import gather
-    from bidsapp.synthesis import presence
     from bidsapp.synthesis.folds import make_folds
 
     torch.set_num_threads(1)
     sources = tuple(args.source.split(","))
     found = gather(args.derivatives, sources, args.target, sources[0])
     pairs = [visit.pair for visit in found.visits if visit.pair.target]
-    shares = args.shares or [presence.SHARE]
-    print("fold\tseed\tshare\tsources\talone\tone network\tratio", flush=True)
-    ratios: dict[tuple[float, str], list[float]] = {}
+    print("fold\tseed\tsources\talone\tone network\tratio", flush=True)
+    ratios: dict[str, list[float]] = {}
     for seed in args.seeds:
         for fold in make_folds(pairs, leave_one_out=False, seed=0)[: args.folds]:
             parts = [[p for p in pairs if (p.participant in fold.held_out) == out] for out in (False, True)]
             alone = {k: errors(*parts, sources, args, seed, [(k,)])[0] for k in range(len(sources))}
             cases = [*((k,) for k in alone), tuple(alone)]
-            for share in shares:
-                presence.SHARE = share
-                for case, error in zip(cases, errors(*parts, sources, args, seed, cases, True), strict=True):
-                    best = alone[case[0]] if len(case) == 1 else min(alone.values())
-                    name = "+".join(sources[k] for k in case)
-                    ratios.setdefault((share, name), []).append(error / best)
-                    print(
-                        f"{fold.number}\t{seed}\t{share}\t{name}\t{best:.4f}\t{error:.4f}\t{error / best:.3f}",
-                        flush=True,
-                    )
-    for (share, name), values in ratios.items():
+            for case, error in zip(cases, errors(*parts, sources, args, seed, cases, True), strict=True):
+                best = alone[case[0]] if len(case) == 1 else min(alone.values())
+                name = "+".join(sources[k] for k in case)
+                ratios.setdefault(name, []).append(error / best)
+                row = f"{fold.number}\t{seed}\t{name}\t{best:.4f}\t{error:.4f}\t{error / best:.3f}"
+                print(row, flush=True)
+    for name, values in ratios.items():
         held = "" if "+" in name else "\tholds" if fmean(values) <= BAR else "\tfails"
-        print(f"mean\t\t{share}\t{name}\t\t\t{fmean(values):.3f}{held}")
+        print(f"mean\t\t{name}\t\t\t{fmean(values):.3f}{held}")
 
 
 def errors(learned, held_out, sources, args: argparse.Namespace, seed: int, cases, may_miss=False) -> list[float]:

@@ -21,7 +21,7 @@ from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
 from bidsapp.synthesis.plan import plan_to_json
-from bidsapp.synthesis.presence import SHARE, used_and_missing
+from bidsapp.synthesis.presence import used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.trust import LABELS
 from bidsapp.synthesis.uncertainty import LEVEL
@@ -160,9 +160,7 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
     plan = bundle.plan
     missing = ""
     if plan.sources_may_miss:
-        missing = (
-            f" Some sources, never all, were taken from {100 * SHARE:g} % of the patches; a visit may lack them."
-        )
+        missing = " Sources were taken from patches, never all: every choice of those left had as many patches."
     loss = PHRASES[plan.loss].format(region=f"inside {region(plan.target)}")
     averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
     mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"

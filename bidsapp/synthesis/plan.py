@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.errors import DataError
 from bidsapp.records import Plan
 from bidsapp.synthesis.modes import BATCHES, SLICE_PATCH, SLICED, patch_shape
+from bidsapp.synthesis.presence import times_larger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +131,8 @@ def make_plan(
     edge = patch or edge_of(network, input_mode)
     recipe["patch"] = patch_shape(input_mode, slice_axis, edge, extents)
     recipe["batch"] = BATCHES.get(input_mode, recipe["batch"])
+    if sources_may_miss and input_mode != "volumes":  # three whole volumes would need 7 GB
+        recipe["batch"] *= times_larger(len(sources))
     return Plan(
         sources=tuple(sources),
         target=target,

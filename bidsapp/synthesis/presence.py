@@ -3,6 +3,9 @@
 A missing source is the median of its intensity scale throughout the brain, and its presence channel is 0
 (`load_volume`). Were it air, whose level is far from any brain's, the statistics of layers would depend on what
 is missing. Dropping whole channels in training is the ModDrop of Neverova et al. 2016 (arXiv:1501.00102).
+
+Every case, a choice of sources that are there, has as many patches in a step as a network would be given that
+knows this case only (`times_larger`): a step then teaches each case as much as one of that network.
 """
 
 from __future__ import annotations
@@ -25,15 +28,25 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.sampling import Batch
 
-# Of the patches, how many lose some of their sources.
-SHARE = 0.5
+# A step is never more than so many times as large: of more than three sources some cases wait for the next one.
+LARGEST = 8
+
+
+def cases(sources: int) -> list[tuple[bool, ...]]:
+    """Return which of some sources may be there together: any, but never none; the last is all of them."""
+    return [case for case in product((False, True), repeat=sources) if any(case)]
+
+
+def times_larger(sources: int) -> int:
+    """Return how many times as many patches a step has where so many sources may be missing."""
+    return min(len(cases(sources)), LARGEST)
 
 
 def drop_sources(batch: Batch, sources: int, generator: torch.Generator) -> Batch:
     """Take some sources from some patches, by chance, but never the last one.
 
-    Each choice of fewer than all sources is as likely as any other. Chance is stratified over the batch: the share
-    of each choice, and with it the statistics of batch normalization, differ little from batch to batch.
+    Each case is as likely as any other. Chance is stratified over the batch: the share of each case, and with it
+    the statistics of batch normalization, differ little from batch to batch.
 
     Parameters
     ----------
@@ -62,10 +75,9 @@ def drop_sources(batch: Batch, sources: int, generator: torch.Generator) -> Batc
 
 def _chosen(patches: int, sources: int, generator: torch.Generator) -> Tensor:
     """Return which sources each patch may keep, shape (patches, sources)."""
-    some = [choice for choice in product((False, True), repeat=sources) if any(choice) and not all(choice)]
+    kinds = torch.tensor(cases(sources))
     strata = torch.randperm(patches, generator=generator) + torch.rand(patches, generator=generator)
-    place = (strata / patches / SHARE * len(some)).long()
-    return torch.tensor([*some, (True,) * sources])[place.clamp(max=len(some))]
+    return kinds[(strata / patches * len(kinds)).long().clamp(max=len(kinds) - 1)]
 
 
 def used_and_missing(pair: Pair, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:

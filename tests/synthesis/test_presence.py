@@ -14,7 +14,7 @@ from bidsapp.synthesis.folds import Fold
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import AIR, load_volume
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
-from bidsapp.synthesis.presence import SHARE, check_learned, drop_sources, used_and_missing
+from bidsapp.synthesis.presence import cases, check_learned, drop_sources, times_larger, used_and_missing
 from bidsapp.synthesis.sampling import Batch, TrainingVolume
 from bidsapp.synthesis.training import make_fabric, train
 
@@ -52,19 +52,19 @@ def batch_of(patches, present):
 
 
 def test_patches_lose_sources_but_never_the_last():
-    batch = batch_of(4000, (1.0, 1.0))
+    batch = batch_of(4500, (1.0, 1.0))
     before = batch.inputs.clone()
     dropped = drop_sources(batch, 2, torch.Generator().manual_seed(0))
     assert torch.equal(batch.inputs, before)
     presence = dropped.inputs[:, 2:4, 0, 0, 0]
     assert set(presence.unique().tolist()) == {0.0, 1.0}
     assert presence.amax(1).min() == 1
-    assert presence.prod(1).mean().item() == 1 - SHARE  # exactly: chance is stratified
-    assert (1 - presence).mean(0).tolist() == [SHARE / 2] * 2
+    assert presence.prod(1).sum().item() == 1500  # exactly: chance is stratified
+    assert (1 - presence).sum(0).tolist() == [1500] * 2
     kept = presence[..., None, None, None] > 0
     assert torch.equal(dropped.inputs[:, :2], torch.where(kept, before[:, :2], AIR * before[:, 2:4]))
-    few = drop_sources(batch_of(4, (1.0, 1.0)), 2, torch.Generator().manual_seed(1)).inputs[:, 2:4, 0, 0, 0]
-    assert sorted(few.tolist()) == [[0, 1], [1, 0], [1, 1], [1, 1]]
+    few = drop_sources(batch_of(6, (1.0, 1.0)), 2, torch.Generator().manual_seed(1)).inputs[:, 2:4, 0, 0, 0]
+    assert sorted(few.tolist()) == [[0, 1], [0, 1], [1, 0], [1, 0], [1, 1], [1, 1]]
     assert torch.equal(dropped.inputs[:, 4], before[:, 4])
     assert dropped.inputs[..., 2:].abs().max() == 0
     again = drop_sources(batch, 2, torch.Generator().manual_seed(0))
@@ -79,12 +79,13 @@ def test_the_only_source_of_a_visit_is_kept():
 
 
 def test_of_three_sources_every_choice_is_met():
-    inputs = torch.ones(600, 6, 1, 1, 1)
-    batch = Batch(inputs, inputs[:, :1], inputs[:, :1], (0,) * 600)
+    inputs = torch.ones(700, 6, 1, 1, 1)
+    batch = Batch(inputs, inputs[:, :1], inputs[:, :1], (0,) * 700)
     found = drop_sources(batch, 3, torch.Generator().manual_seed(0)).inputs[:, 3:, 0, 0, 0]
     choices, counts = found.unique(dim=0, return_counts=True)
     assert len(choices) == 7  # all but none
-    assert counts.tolist() == [50] * 6 + [300]
+    assert counts.tolist() == [100] * 7
+    assert sorted(choices.bool().tolist()) == sorted(map(list, cases(3)))
 
 
 def test_a_missing_source_is_the_median_and_said_to_be_missing(visits):
@@ -118,6 +119,18 @@ def test_a_plan_says_whether_sources_may_miss():
     other = make_plan("unet", ("T1w", "T2w"), "FLAIR", **LIMITS)
     assert not other.sources_may_miss
     assert other.inputs == 7
+
+
+@pytest.mark.parametrize(("sources", "times"), [(1, 1), (2, 3), (3, 7), (4, 8)])
+def test_a_step_has_patches_for_every_case(sources, times):
+    names = [f"c{n}" for n in range(sources)]
+    alone, some = (make_plan("unet", names, "FLAIR", sources_may_miss=may, **LIMITS) for may in (False, True))
+    assert times_larger(sources) == times
+    assert some.batch == alone.batch * times
+    whole = make_plan(
+        "unet", names, "FLAIR", input_mode="volumes", extents=(9, 9, 9), sources_may_miss=True, **LIMITS
+    )
+    assert whole.batch == 1
 
 
 @pytest.mark.parametrize("augmentation", ["none", "intensity", "physics"])
