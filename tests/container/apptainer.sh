@@ -24,7 +24,7 @@ run_apptainer() {
   local given=(run --containall --no-home --bind "$RUN/demo/bids:/data:ro" --bind "$RUN/sif:/out" "$sif" /data /out)
   timed apptainer-participant "${AS_USER[@]}" "$APPTAINER" "${given[@]}" participant --sloppy
   timed apptainer-group "${AS_USER[@]}" "$APPTAINER" "${given[@]}" group --sloppy --max-steps 20
-  check_results "$RUN/sif" "$APPTAINER_USER"
+  check_results "$RUN/sif" "${OWNER[@]}"
   grep -q '"Type": "apptainer"' "$RUN/sif/dataset_description.json" || bad "the dataset does not say what ran it"
   ok "the dataset says that Apptainer ran it"
 }
@@ -32,7 +32,7 @@ run_apptainer() {
 clean_apptainer() { rm -rf "$WORK/image.tar" "$WORK/synthprep.$FORMAT"; }
 
 find_apptainer() {
-  APPTAINER_USER=$(id -u)
+  OWNER=("$(id -u)" "$(id -g)")
   AS_ROOT=() AS_USER=()
   if APPTAINER=$(command -v apptainer); then return; fi
   if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
@@ -40,10 +40,10 @@ find_apptainer() {
     return 1
   fi
   APPTAINER_ROOT=$WORK/debian-with-apptainer
-  APPTAINER_USER=$STRANGER
+  OWNER=("$STRANGER" "$STRANGER")
   [ -x "$APPTAINER_ROOT/usr/bin/apptainer" ] || make_apptainer_root || return 1
   APPTAINER=apptainer
-  AS_ROOT=(inside 0) AS_USER=(inside "$APPTAINER_USER")
+  AS_ROOT=(inside 0) AS_USER=(inside "$STRANGER")
   say "$("${AS_ROOT[@]}" apptainer --version), from Debian unstable"
 }
 

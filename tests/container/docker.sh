@@ -92,14 +92,14 @@ clean_run() {
   rm -rf "$RUN" 2>/dev/null || sudo -n rm -rf "$RUN"
 }
 
-# $1: an output folder; $2: whose the files should be.
+# $1: an output folder; $2, $3: user and group whose the files should be.
 check_results() {
-  local out=$1 owner=${2:-$STRANGER} visits others validator
+  local out=$1 owner=${2:-$STRANGER} group=${3:-$STRANGER} visits others validator
   visits=$(find "$out" -name '*_desc-synth_FLAIR.nii.gz' | wc -l)
   [ "$visits" = 4 ] || bad "$visits of 4 visits have a synthesized FLAIR"
   [ -s "$out/group.html" ] || bad "there is no report"
   ok "4 visits have a synthesized FLAIR"
-  others=$(find "$out" -mindepth 1 ! \( -uid "$owner" -gid "$owner" \) | head -3)
+  others=$(find "$out" -mindepth 1 ! \( -uid "$owner" -gid "$group" \) | head -3)
   [ -z "$others" ] || bad "these do not belong to the caller: $others"
   ok "all $(find "$out" -type f | wc -l) files belong to the caller"
   validator=$(dirname "$PYTHON")/bids-validator-deno

@@ -98,6 +98,7 @@ build_image() {
   else
     WHEELS=
   fi
+  if [ -n "${BASE:-}" ]; then arguments+=(--build-arg "BASE=$BASE"); fi
   if [ -n "${TORCH_INDEX+given}" ]; then arguments+=(--build-arg "TORCH_INDEX=$TORCH_INDEX"); fi
   settings=$(mktemp)
   pip_settings >"$settings"

@@ -5,6 +5,7 @@
 # environment, all optional:
 #   WORK      folder of engine, logs and data, kept for the next time (default: synthprep-container in the temporary folder)
 #   IMAGE     name of the image (default: synthprep:test)
+#   BASE, TORCH_INDEX  arguments of the build (default: those of the Dockerfile)
 #   PYTHON    a Python with the project's test tools (default: .venv/bin/python)
 #   KEEP      1: the run's folder is not removed at the end
 #   REQUIRED  1: a tool that is absent is a failure (default: what needs it is skipped, with the reason)
@@ -14,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 WORK=${WORK:-${TMPDIR:-/tmp}/synthprep-container}
 IMAGE=${IMAGE:-synthprep:test}
-PYTHON=${PYTHON:-$PWD/.venv/bin/python}
+PYTHON=$(realpath --no-symlinks "${PYTHON:-.venv/bin/python}")
 FORMAT=${FORMAT:-sif}
 STRANGER=12345
 PASSED=0
