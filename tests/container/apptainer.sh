@@ -55,8 +55,10 @@ make_apptainer_root() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${archive:-http://deb.debian.org/debian} $suite main"
   done >"$sources"
   rm -rf "$root"
+  # A mirror may be some days behind: the signature counts, not the date until which it holds.
   if ! mmdebstrap --quiet --format=directory --variant=minbase --aptopt='APT::Default-Release "trixie"' \
-    --include=apptainer,squashfuse,fuse-overlayfs trixie "$root" "$sources" >"$WORK/mmdebstrap.log" 2>&1; then
+    --aptopt='Acquire::Check-Valid-Until "false"' --include=apptainer,squashfuse,fuse-overlayfs \
+    trixie "$root" "$sources" >"$WORK/mmdebstrap.log" 2>&1; then
     rm -rf "$root" "$sources"
     say "apptainer cannot be had: $(tail -1 "$WORK/mmdebstrap.log")"
     return 1
