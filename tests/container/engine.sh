@@ -78,7 +78,7 @@ pip_settings() {
   if [ -n "$WHEELS" ]; then echo "find-links = http://127.0.0.1:$WHEELS_PORT/"; fi
   for key in index-url extra-index-url; do
     value=$(sed -n "s/^[^=]*\.$key='\(.*\)'\$/\1/p" <<<"$told" | head -1)
-    words=$(tr ' ' '\n' <<<"$value" | grep '^http' | tr '\n' ' ')
+    words=$(tr ' ' '\n' <<<"$value" | sed -n '/^http/p' | tr '\n' ' ') # not the folders of this machine
     if [ -n "$words" ]; then echo "$key = $words"; fi
   done
 }
