@@ -25,7 +25,7 @@ check_image() {
   [ "$(label licenses)" = Apache-2.0 ] || bad "the label says licence $(label licenses)"
   [ -n "$(label revision)" ] && [ -n "$(label source)" ] || bad "no label for revision or source"
   ok "/version and labels"
-  "$DOCKER" run --rm --network none "$IMAGE" | grep -q "usage: synthprep" || bad "without arguments it does not help"
+  [[ "$("$DOCKER" run --rm --network none "$IMAGE")" = "usage: synthprep"* ]] || bad "without arguments it does not help"
   [ "$("$DOCKER" run --rm --network none --entrypoint id "$IMAGE" -u)" != 0 ] || bad "the default user is root"
   ok "default user"
   # What could build, fetch, or tell of the machine on which it was built.
