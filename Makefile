@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit lint format clean
+.PHONY: install demo bundle test test-unit container container-test lint lint-infra format clean
 
 install: $(STAMP)
 
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; give PYTHON=...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) --constraint constraints.txt torch)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	@touch $@
 
 demo: install
@@ -57,11 +57,23 @@ test: install
 test-unit: install
 	$(PYTEST) -m "not slow"
 
+# The image for processors, as docs/containers.md has it.
+container:
+	DOCKER_BUILDKIT=1 docker build --tag synthprep .
+
+# Builds the image and runs it without network, home or privilege, by Docker and by Apptainer; says what it skips, and why.
+container-test: install
+	PYTHON=$(BIN)/python tests/container/test.sh
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Dockerfile, workflows, shell scripts.
+lint-infra: install
+	BIN=$(BIN) .ci/lint-infra
 
 format: install
 	$(BIN)/ruff check --fix-only .

@@ -15,6 +15,8 @@ from bidsapp.bids.sink import write_json, write_text, write_tsv
 from bidsapp.errors import CannotCreateError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bidsapp.settings import Settings
 
 CODE_URL = "https://github.com/synthprep/synthprep"
@@ -169,7 +171,7 @@ def _new_description(settings: Settings) -> dict[str, Any]:
     raw = _relative(settings, settings.bids_dir)
     generated: dict[str, Any] = {"Name": "SynthPrep", "Version": __version__, "CodeURL": CODE_URL}
     if os.environ.get("SYNTHPREP_CONTAINER"):
-        generated["Container"] = {"Type": os.environ["SYNTHPREP_CONTAINER"]}
+        generated["Container"] = _container(os.environ)
     return {
         "Name": "SynthPrep: contrasts on a common grid, and synthesized ones" + (f", of {name}" if name else ""),
         "BIDSVersion": "1.10.0",
@@ -179,3 +181,9 @@ def _new_description(settings: Settings) -> dict[str, Any]:
         "SourceDatasets": [{"URL": raw}],
         "DatasetLinks": {"raw": raw},
     }
+
+
+def _container(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what BIDS wants to know of the container that this runs in: who runs it, and which version it is."""
+    runs = [name for name in ("apptainer", "singularity") if environment.get(f"{name.upper()}_CONTAINER")]
+    return {"Type": runs[0] if runs else environment["SYNTHPREP_CONTAINER"], "Tag": __version__}

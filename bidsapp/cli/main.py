@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import AppError, CannotCreateError, ExitCode
+from bidsapp.home import at_home
 from bidsapp.launch import follows
 from bidsapp.status import RunStatus, VisitStatus
 
@@ -51,6 +52,7 @@ class _Terminate(BaseException):
     """SIGTERM has come; as `KeyboardInterrupt` does, it passes by every ``except Exception``."""
 
 
+@at_home()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 

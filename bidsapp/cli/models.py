@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bidsapp.errors import AppError, DataError, ExitCode, NoInputError, UsageError
+from bidsapp.home import at_home
 from bidsapp.settings import EXPORTS
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
+@at_home()
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; return an `ExitCode`."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,6 +13,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from bidsapp.errors import NoInputError
+from bidsapp.home import templateflow_home
 from bidsapp.imaging.grid import Grid, common_grid, own_grid, resample, resample_mask
 from bidsapp.imaging.similarity import LEVER_MM, Refined, Similarity
 from bidsapp.imaging.transforms import LinearTransform
@@ -85,8 +85,10 @@ def check_template(name: str, spacing_mm: int) -> None:
 
 def _templateflow_files(name: str, spacing_mm: int) -> list[Path]:
     """Return the local files of T1w and brain mask; TemplateFlow marks what it did not fetch by empty ones."""
-    home = Path(os.environ.get("TEMPLATEFLOW_HOME", Path.home() / ".cache/templateflow"))
-    files = [home / f"tpl-{name}/tpl-{name}_res-{spacing_mm:02d}_{end}.nii.gz" for end in TEMPLATEFLOW_FILES]
+    files = [
+        templateflow_home() / f"tpl-{name}/tpl-{name}_res-{spacing_mm:02d}_{end}.nii.gz"
+        for end in TEMPLATEFLOW_FILES
+    ]
     for file in files:
         if not file.is_file() or file.stat().st_size == 0:
             raise NoInputError(

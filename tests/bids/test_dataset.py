@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bidsapp import __version__
 from bidsapp.bids import sink
 from bidsapp.bids.dataset import dataset_name, open_derivatives
 from bidsapp.bids.gather import gather
@@ -48,6 +49,14 @@ def test_derivatives_are_named_after_their_dataset(dataset, description, end):
     name = dataset_name(open_derivatives(settings))
     assert name == f"SynthPrep: contrasts on a common grid, and synthesized ones{end}"
     assert dataset_name(settings.bids_dir / "nowhere") == ""
+
+
+@pytest.mark.parametrize(("runs", "kind"), [({}, "docker"), ({"APPTAINER_CONTAINER": "/x.sif"}, "apptainer")])
+def test_the_container_is_named(dataset, monkeypatch, runs, kind):
+    for name, value in {"SYNTHPREP_CONTAINER": "docker", **runs}.items():
+        monkeypatch.setenv(name, value)
+    description = json.loads((open_derivatives(dataset()) / "dataset_description.json").read_text())
+    assert description["GeneratedBy"][0]["Container"] == {"Type": kind, "Tag": __version__}
 
 
 def test_the_validator_finds_no_error(derivatives, tmp_path):
