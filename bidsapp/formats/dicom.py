@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -14,10 +15,16 @@ from bidsapp.errors import DataError, UsageError
 from bidsapp.formats.deidentify import allowed
 from bidsapp.formats.limits import check_claim
 from bidsapp.formats.recognize import recognized
-from bidsapp.formats.series import Series, check_series, series_of
-from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume
+from bidsapp.formats.series import Series, check_series, header_affine, series_of
+from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume, shear_of
+from bidsapp.imaging.headers import MAX_SHEAR
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SECONDS = 600
+# Positions have few digits, and gaps may differ by as much.
+APART_MM = 0.5
 INSTALL = "pip install 'synthprep[dicom]'"
 # Files that lie among DICOM files and are none.
 BYSTANDERS = frozenset({"dicomdir", ".ds_store", "thumbs.db", "version", "lockfile"})
@@ -116,7 +123,26 @@ def _converted(folder: Path, series: Series, options: ReadOptions) -> Volume:
     if image.shape[2] != len(series.slices):
         message = f"{folder}: {image.shape[2]} slices of {len(series.slices)} were converted"
         raise DataError(message, "some are damaged; fetch the series again")
-    return Volume(data, image.affine, 1, (), allowed(content))
+    return Volume(data, _affine(folder, series, image), 1, (), allowed(content))
+
+
+def _affine(folder: Path, series: Series, image: nib.Nifti1Image) -> NDArray[np.float64]:
+    """Return where the converted voxels lie by the headers, on whichever side dcm2niix put their first.
+
+    dcm2niix leaves the tilt of an evenly spaced series out of its affine, as if slices were stacked upright.
+    """
+    affine, theirs = header_affine(series), image.affine
+    for axis in range(3):
+        if affine[:3, axis] @ theirs[:3, axis] < 0:
+            affine[:3, 3] += affine[:3, axis] * (image.shape[axis] - 1)
+            affine[:3, axis] *= -1
+    upright = shear_of(affine) <= MAX_SHEAR
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in image.shape[:3]])).reshape(3, -1)
+    apart = np.abs((affine - theirs)[:3, :3] @ corners + (affine - theirs)[:3, 3:]).max()
+    if upright and apart > APART_MM:
+        message = f"{folder}: dcm2niix puts voxels {apart:.1f} mm away from where the headers say"
+        raise DataError(message, "leave it out, or convert it by hand and look at it")
+    return affine
 
 
 def _program() -> str:

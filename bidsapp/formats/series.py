@@ -9,6 +9,7 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.headers import MAX_SHEAR
+from bidsapp.imaging.itk import LPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,6 +177,20 @@ def check_series(name: str, series: Series) -> float:
     step = steps.sum(axis=0)
     sine = float(np.linalg.norm(np.cross(normal, step)) / np.linalg.norm(step))
     return float(np.degrees(np.arcsin(min(sine, 1.0)))) if sine > MAX_SHEAR else 0.0
+
+
+def header_affine(series: Series) -> NDArray[np.float64]:
+    """Return where a series lies by its headers: column, row and slice along the normal to RAS mm, with a tilt."""
+    first = series.slices[0]
+    row, column = first.orientation
+    positions = np.array([place.position for place in series.slices])
+    ordered = positions[np.argsort(positions @ np.cross(row, column))]
+    affine = np.eye(4)
+    # The spacing of DICOM is that between rows, then that between columns.
+    affine[:3, 0], affine[:3, 1] = row * first.grid[3], column * first.grid[2]
+    affine[:3, 2] = (ordered[-1] - ordered[0]) / (len(ordered) - 1)
+    affine[:3, 3] = ordered[0]
+    return LPS @ affine
 
 
 def _check_gaps(name: str, gaps: NDArray[np.float64], places: NDArray[np.float64]) -> None:

@@ -45,7 +45,7 @@ class SliceOptions:
     extent : (float, float) or None
         Percent of the brain's extent along the axis, from below, behind or left; ``None``: all slices.
     background : float or None
-        Percentile of the first contrast: a slice in which less than one voxel in a hundred is above it is left out.
+        Percentile of the first contrast: a slice with less than one voxel in a hundred above it is left out.
     """
 
     contrasts: tuple[str, ...]
