@@ -166,7 +166,6 @@ def test_a_tilted_gantry_is_refused_or_resampled_to_where_things_are(tmp_path):
     tilted[:3, 2] = step
     before = (np.argwhere(data > 500) @ tilted[:3, :3].T + tilted[:3, 3]).mean(axis=0)
     after = (np.argwhere(volume.data > 500) @ volume.affine[:3, :3].T + volume.affine[:3, 3]).mean(axis=0)
-    print("XX", before - after)
     assert np.abs(before - after).max() < 0.3  # mm, the skull's middle, of 4 mm voxels
     assert "tilted by 15.0 degrees" in " ".join(volume.said)
 
