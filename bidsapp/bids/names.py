@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from bidsapp.records import CT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -172,6 +174,12 @@ def path(visit: Visit, entities: Mapping[str, str], suffix: str, ending: str) ->
     if unknown:
         raise ValueError(f"{visit.label}: no place in a file name for {', '.join(unknown)}")
     return f"{visit_dir(visit)}/anat/" + "_".join([visit.label, *known, suffix]) + ending
+
+
+def raw(visit: Visit, entities: Mapping[str, str], contrast: str) -> str:
+    """Return the path of an image of a raw dataset that we make; a CT lies in ``ct/``, as is usual."""
+    named = path(visit, entities, contrast, ".nii.gz")
+    return named.replace("/anat/", "/ct/") if contrast == CT else named
 
 
 def unplaced(entities: Iterable[str]) -> list[str]:

@@ -75,7 +75,8 @@ def check_image(path: Path) -> CheckedImage:
     source = _open(path)
     decisions: list[str] = []
     shape = _shape(path, source, decisions)
-    affine, code = _affine(path, source, decisions)
+    affine, code = chosen_affine(path, source, decisions)
+    affine = _orthonormal(path, source, affine, decisions)
     _check_geometry(path, shape, affine)
     data = _voxels(path, source, shape, decisions)
     image = nib.Nifti1Image(data, affine)
@@ -128,8 +129,30 @@ def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[in
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
-def _affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[NDArray[np.float64], int]:
-    """Choose between qform and sform, and return an affine with orthonormal directions and its code."""
+def chosen_affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[NDArray[np.float64], int]:
+    """Choose between qform and sform.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    image : Nifti1Image
+        The image.
+    decisions : list of str
+        What was decided is added, as sentences.
+
+    Returns
+    -------
+    affine : ndarray, shape (4, 4)
+        As the header has it, a shear included.
+    code : int
+        Its NIfTI code.
+
+    Raises
+    ------
+    DataError
+        Neither form is usable.
+    """
     header = image.header
     qform, qcode = _qform(header)
     sform, scode = header.get_sform(coded=True)
@@ -140,17 +163,17 @@ def _affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[N
         if not np.isfinite(image.affine).all() or np.linalg.det(image.affine[:3, :3]) == 0:
             raise DataError(f"{path}: voxel sizes are missing", LEAVE_OUT)
         decisions.append("qform and sform codes are both 0: left and right are UNVERIFIED.")
-        return _orthonormal(path, image, image.affine, decisions), 1
+        return image.affine, 1
     if sform is not None and qform is not None:
         apart = _distance_mm(sform, qform, image.shape[:3])
         if apart > FORMS_DIFFER_MM:
             decisions.append(f"qform and sform differ by {apart:.1f} mm: the sform was used.")
-        return _orthonormal(path, image, sform, decisions), int(scode)
+        return sform, int(scode)
     if qform is not None:
         decisions.append("Only the qform is valid; it was copied to the sform.")
-        return _orthonormal(path, image, qform, decisions), qcode
+        return qform, qcode
     decisions.append("Only the sform is valid; it was copied to the qform.")
-    return _orthonormal(path, image, np.asarray(sform), decisions), int(scode)
+    return np.asarray(sform), int(scode)
 
 
 def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:

@@ -1,0 +1,144 @@
+"""The command ``synthprep-bidsify``: a BIDS dataset of DICOM, PAR/REC, MINC, MetaImage, NRRD, Analyze and more."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bidsapp.errors import AppError, ExitCode, NoInputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bidsapp.formats.recipes import Sorted
+
+SHOWN = 3
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; return an `ExitCode`."""
+    try:
+        return int(_run(_parse(sys.argv[1:] if words is None else words)))
+    except AppError as error:
+        sys.stderr.write(f"synthprep-bidsify: stopped: {error} [exit {int(error.exit_code)}]\n")
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"synthprep-bidsify: interrupted [exit {int(ExitCode.INTERRUPTED)}]\n")
+        return int(ExitCode.INTERRUPTED)
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="synthprep-bidsify", description=__doc__, allow_abbrev=False)
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder that the images lie in")
+    parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="a new dataset, or one to add to")
+    which = parser.add_mutually_exclusive_group(required=True)
+    table = "columns source, participant, session, contrast, and if needed acq, ce, rec, run, volume, handedness …"
+    which.add_argument("--mapping", type=Path, metavar="TSV", help=table)
+    recipe = (
+        "the dataset's name (IXI, Kirby21, BrainWeb, BraTS, ISBI2015, CQ500, OASIS, ADNI), or your own .toml file"
+    )
+    which.add_argument("--recipe", metavar="NAME", help=recipe)
+    which.add_argument("--guess", action="store_true", help="guess from names and headers, and show the table")
+    parser.add_argument("--yes", action="store_true", help="convert what was guessed; otherwise it is only shown")
+    subjects = "scan, participant, session: where a recipe's file names do not say who was scanned"
+    parser.add_argument("--subjects", type=Path, metavar="TSV", help=subjects)
+    parser.add_argument("--name", metavar="TEXT", help="name of a new dataset (that of the recipe or folder)")
+    side = "of Analyze: the first voxel of a row is the patient's right (radiological) or left; never guessed"
+    parser.add_argument("--handedness", choices=("radiological", "neurological"), help=side)
+    tilt = "sheared axes, such as a tilted gantry's: refuse them (default), or interpolate onto straight axes"
+    parser.add_argument("--tilt", choices=("refuse", "resample"), default="refuse", help=tilt)
+    parser.add_argument("--remove-table", action="store_true", help="of a CT: what is not at the head becomes air")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace images that were made from something else"
+    )
+    given = parser.parse_args(words)
+    if given.yes and not given.guess:
+        raise UsageError("--yes goes with --guess", "leave it out")
+    if given.subjects and not given.recipe:
+        raise UsageError("--subjects goes with --recipe", "a mapping names participants itself")
+    return given
+
+
+def _run(given: argparse.Namespace) -> ExitCode:
+    from bidsapp.console import progress_bar
+    from bidsapp.formats.conversion import convert
+    from bidsapp.formats.dataset import check_root
+    from bidsapp.formats.mapping import check_items
+    from bidsapp.formats.volume import ReadOptions
+
+    logging.getLogger("nibabel").setLevel(logging.ERROR)
+    chosen, name, licence = _chosen(given)
+    _say_left_out(chosen)
+    if given.guess and not given.yes:
+        _show(given, chosen)
+        return ExitCode.OK
+    check_items(chosen.items)
+    check_root(given.bids_dir, given.source)
+    options = ReadOptions(given.handedness, tilt=given.tilt, remove_table=given.remove_table)
+    with progress_bar("converting", total=len(chosen.items)) as update:
+        outcome = convert(
+            chosen.items,
+            given.source,
+            given.bids_dir,
+            options,
+            name=given.name or name,
+            licence=licence,
+            overwrite=given.overwrite,
+            on_item=update,
+        )
+    for error in outcome.refused:
+        sys.stderr.write(f"synthprep-bidsify: refused: {error}\n")
+    code = outcome.exit_code
+    sys.stderr.write(
+        f"synthprep-bidsify: {len(outcome.converted)} converted, {len(outcome.unchanged)} there already, "
+        f"{len(outcome.refused)} refused: {given.bids_dir} [exit {int(code)}]\n"
+    )
+    return code
+
+
+def _chosen(given: argparse.Namespace) -> tuple[Sorted, str, str]:
+    """Return what is to be converted, and name and licence of the dataset."""
+    from bidsapp.formats.discover import discover
+    from bidsapp.formats.guessing import guess
+    from bidsapp.formats.mapping import read_mapping
+    from bidsapp.formats.recipes import Sorted, apply_recipe, read_recipe
+
+    name = given.source.resolve().name
+    if given.mapping:
+        if not given.source.is_dir():
+            raise UsageError(f"{given.source}: no such folder", "give the folder that the images lie in")
+        return Sorted(tuple(read_mapping(given.mapping, given.source))), name, ""
+    recipe = read_recipe(given.recipe) if given.recipe else None
+    if recipe is not None and recipe.already_bids:
+        apply_recipe(recipe, [])
+    found = discover(given.source)
+    if not found:
+        raise NoInputError(f"{given.source}: no image of a format that is known here", "look into the folder")
+    if recipe is None:
+        return guess(found), name, ""
+    return apply_recipe(recipe, found, given.subjects), recipe.name, recipe.license
+
+
+def _say_left_out(chosen: Sorted) -> None:
+    for reason, names in chosen.left_out.items():
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        sys.stderr.write(f"synthprep-bidsify: left out: {', '.join(names[:SHOWN])}{more}: {reason}\n")
+
+
+def _show(given: argparse.Namespace, chosen: Sorted) -> None:
+    """Print the guess as a table that ``--mapping`` takes."""
+    from bidsapp.formats.mapping import write_mapping
+
+    sys.stdout.write(write_mapping(chosen.items, given.source))
+    sys.stderr.write(
+        "synthprep-bidsify: this is a guess, and nothing was written. If it is right: --guess --yes. If not: "
+        f"keep the table, mend it, and give it as --mapping ({len(chosen.items)} images)\n"
+    )

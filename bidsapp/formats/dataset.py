@@ -1,0 +1,110 @@
+"""The dataset that sources are converted into: root files, provenance, and what is already there."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any
+
+from bidsapp import __version__
+from bidsapp.bids.sink import write_json, write_text, write_tsv
+from bidsapp.errors import DataError, UsageError
+from bidsapp.records import CT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from bidsapp.formats.mapping import Item
+
+PROVENANCE = "sourcedata/provenance.tsv"
+COLUMNS = ("filename", "source", "sha256", "format", "options", "conversion", "software")
+IGNORED = ("ct", "*_ct.*")
+README = """# {name}
+
+Made from other files by SynthPrep {version} (`synthprep-bidsify`). `sourcedata/provenance.tsv` says of every
+image which file it was made from, with its SHA-256, and what was decided about it. It holds paths of the source
+folder: look at it before you pass the dataset on. Sidecars hold a short list of protocol fields, and no names,
+dates or identifiers. Faces were not removed.
+"""
+
+
+def check_root(root: Path, source: Path) -> None:
+    """Check that a folder is a place for the dataset: new, empty, or a raw BIDS dataset that is added to.
+
+    Raises
+    ------
+    UsageError
+        It lies in the source folder, or is neither empty nor a raw dataset.
+    """
+    if root.resolve() == source.resolve() or source.resolve() in root.resolve().parents:
+        raise UsageError(f"{root}: lies in the source folder", "give a folder elsewhere")
+    description = root / "dataset_description.json"
+    if description.is_file():
+        _check_raw(description)
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(f"{root}: exists, and is no BIDS dataset", "give a new folder, or a dataset to add to")
+
+
+def begin_dataset(root: Path, name: str, licence: str) -> None:
+    """Write description and README of a new dataset; one that is there stays as it is."""
+    description = root / "dataset_description.json"
+    if description.is_file():
+        return
+    content = {
+        "Name": name,
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "raw",
+        **({"License": licence} if licence else {}),
+        "GeneratedBy": [{"Name": "synthprep-bidsify", "Version": __version__}],
+    }
+    write_text(README.format(name=name, version=__version__), root / "README.md")
+    write_json(content, description)
+
+
+def finish_dataset(root: Path, items: Iterable[Item]) -> None:
+    """Write ``participants.tsv``, a row for everybody who is there, and where there is a CT ``.bidsignore``.
+
+    Rows and columns that are there stay.
+    """
+    items = list(items)
+    table = root / "participants.tsv"
+    known = {row["participant_id"]: row for row in read_table(table) if row.get("participant_id")}
+    for item in items:
+        if item.about:
+            known.setdefault(f"sub-{item.participant}", {}).update(item.about)
+    there = sorted(folder.name for folder in root.glob("sub-*") if folder.is_dir())
+    columns = list(dict.fromkeys(["participant_id", *(name for row in known.values() for name in row)]))
+    rows: list[Mapping[str, Any]] = [{**known.get(label, {}), "participant_id": label} for label in there]
+    write_tsv(rows, table, columns)
+    if any(item.contrast == CT for item in items):
+        file = root / ".bidsignore"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        write_text("\n".join([*lines, *(line for line in IGNORED if line not in lines)]) + "\n", file)
+
+
+def read_provenance(root: Path) -> dict[str, dict[str, str]]:
+    """Return path of an image → its row, of a dataset's table; none where there is no table."""
+    return {row["filename"]: row for row in read_table(root / PROVENANCE) if row.get("filename")}
+
+
+def write_provenance(root: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the table, sorted by image."""
+    write_tsv([rows[name] for name in sorted(rows)], root / PROVENANCE, COLUMNS)
+
+
+def read_table(path: Path) -> Sequence[dict[str, str]]:
+    """Return the rows of a BIDS table; none where there is no table."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [{k: v for k, v in row.items() if k} for row in csv.DictReader(file, delimiter="\t")]
+
+
+def _check_raw(description: Path) -> None:
+    try:
+        content = json.loads(description.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{description}: no JSON: {error}", "mend it") from error
+    if not isinstance(content, dict) or content.get("DatasetType", "raw") != "raw":
+        raise UsageError(f"{description.parent}: is no raw dataset", "derivatives are made by synthprep")

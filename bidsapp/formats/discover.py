@@ -1,0 +1,74 @@
+"""What lies in a source folder: image files by their names, and folders of DICOM slices."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bidsapp.errors import UsageError
+from bidsapp.formats.recognize import HEADER_OF, ending_of, named_format
+
+DICOM_PREAMBLE = 132
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate.
+
+    Attributes
+    ----------
+    path : Path
+        The file, or the folder of DICOM slices.
+    name : str
+        Its POSIX path relative to the source folder.
+    dicom : bool
+        Whether it is a folder of DICOM slices.
+    """
+
+    path: Path
+    name: str
+    dicom: bool
+
+
+def discover(root: Path) -> list[Found]:
+    """Return the images below a folder, sorted by name; a folder with DICOM slices is one candidate.
+
+    Raises
+    ------
+    UsageError
+        The folder does not exist or is a BIDS dataset already.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder", "give the folder that the images lie in")
+    if (root / "dataset_description.json").is_file():
+        hint = f"nothing is to be converted: synthprep {root} OUTPUT_DIR participant"
+        raise UsageError(f"{root}: is a BIDS dataset already", hint)
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(folder)
+        if any(_is_dicom(here / name) for name in names):
+            found.append(Found(here, here.relative_to(root).as_posix(), dicom=True))
+            continue
+        for name in sorted(names):
+            path = here / name
+            if named_format(path) and not name.startswith(".") and not _is_second(path):
+                found.append(Found(path, path.relative_to(root).as_posix(), dicom=False))
+    return sorted(found, key=lambda one: one.name)
+
+
+def _is_second(path: Path) -> bool:
+    """Return whether a file has only the voxels of a header beside it, which is a candidate itself."""
+    header = HEADER_OF.get(ending_of(path))
+    if header is None:
+        return False
+    stem = path.name.lower().removesuffix(".gz")[: -len(ending_of(path))]
+    return any(other.name.lower().removesuffix(".gz") == stem + header for other in path.parent.iterdir())
+
+
+def _is_dicom(path: Path) -> bool:
+    if named_format(path) not in {(), ("DICOM",)} or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(DICOM_PREAMBLE)[128:] == b"DICM"

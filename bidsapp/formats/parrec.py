@@ -1,0 +1,65 @@
+"""Philips PAR/REC."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bidsapp.formats.limits import check_claim
+from bidsapp.formats.recognize import header_of
+from bidsapp.formats.volume import ReadOptions, Volume, one_volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nibabel.parrec import PARRECHeader
+
+
+def read_parrec(path: Path, options: ReadOptions) -> Volume:
+    """Read a PAR/REC pair as the scanner's console shows it (``PV * RS + RI``).
+
+    The PAR file names the patient; only numbers of the protocol are told.
+    """
+    from nibabel.parrec import PARRECHeader, PARRECImage
+
+    header_file, voxels = files_of_parrec(path)
+    with header_file.open() as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = PARRECHeader.from_fileobj(file, permit_truncated=False, strict_sort=True)
+    shape = tuple(int(n) for n in header.get_data_shape())
+    index = one_volume(path, shape, options.volume)
+    check_claim(path, shape, header.get_data_dtype().itemsize, stored=voxels.stat().st_size)
+    image = PARRECImage.from_filename(str(header_file), scaling="dv", strict_sort=True)
+    data = np.asarray(image.dataobj[(slice(None),) * 3 + index])
+    said = "Values are those that the scanner's console displays (PV × RS + RI of the PAR file)."
+    return Volume(data, image.affine, 1, (said,), _protocol(header))
+
+
+def files_of_parrec(path: Path) -> list[Path]:
+    """Return the PAR and the REC file."""
+    header = header_of(path)
+    for ending in (".REC", ".rec", ".Rec"):
+        if header.with_suffix(ending).is_file():
+            return [header, header.with_suffix(ending)]
+    from bidsapp.errors import DataError
+
+    raise DataError(f"{header}: its .REC file is missing", "the two belong together; fetch both")
+
+
+def _protocol(header: PARRECHeader) -> dict[str, object]:
+    """Return what BIDS asks of a protocol, in its units (s, degrees, mm)."""
+    info, images = header.general_info, header.image_defs
+    told: dict[str, object] = {"Manufacturer": "Philips"}
+    repetition = np.atleast_1d(np.asarray(info.get("repetition_time", 0), float))
+    numbers = {
+        "RepetitionTime": float(repetition[0]) / 1000,
+        "EchoTime": float(images["echo_time"][0]) / 1000,
+        "FlipAngle": float(images["image_flip_angle"][0]),
+        "InversionTime": float(images["Inversion delay"][0]) / 1000
+        if "Inversion delay" in images.dtype.names
+        else 0,
+        "SliceThickness": float(images["slice thickness"][0]),
+    }
+    return told | {name: value for name, value in numbers.items() if value > 0}

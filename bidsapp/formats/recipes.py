@@ -1,0 +1,248 @@
+"""Recipes: small declarative files that say what the names in a known dataset mean."""
+
+from __future__ import annotations
+
+import csv
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bidsapp.errors import NoInputError, UsageError
+from bidsapp.formats.mapping import CONTRASTS, Item, label_of, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bidsapp.formats.discover import Found
+
+FOLDER = Path(__file__).parent / "recipes"
+SCAN_FIELDS = {"match", "contrast", "dicom", "entities", "handedness", "plane", "volume", "sidecar"}
+IGNORE_FIELDS = {"match", "why"}
+FIELDS = {"name", "about", "license", "participants", "subjects", "sessions", "already_bids", "scan", "ignore"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one kind of file is.
+
+    Attributes
+    ----------
+    match : Pattern
+        Searched in the path below the source folder. Its groups ``participant`` and ``session`` become labels.
+    contrast : str
+        BIDS suffix; like every value of `entities` it may name groups: ``{suffix}``.
+    dicom : bool or None
+        Whether it is of DICOM folders only, of files only, or either.
+    entities : Mapping of str to str
+        ``acq``, ``ce``, ``rec``, ``run``.
+    fixed : Mapping
+        ``handedness``, ``plane``, ``volume`` and ``sidecar`` of its items.
+    """
+
+    match: re.Pattern[str]
+    contrast: str
+    dicom: bool | None
+    entities: Mapping[str, str]
+    fixed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A dataset's layout.
+
+    Attributes
+    ----------
+    name, about, license : str
+        What it is.
+    participants : tuple of str
+        Groups that become columns of ``participants.tsv``.
+    subjects : str
+        Where file names do not say who was scanned: why, and where that stands.
+    sessions : str
+        ``order``: sessions are dates, and become 1, 2, … in each participant's order.
+    already_bids : bool
+        There is nothing to convert.
+    rules : tuple of Rule
+        The first that matches counts.
+    ignored : tuple of (Pattern, str)
+        What is left out on purpose, and why.
+    """
+
+    name: str
+    about: str
+    license: str
+    participants: tuple[str, ...] = ()
+    subjects: str = ""
+    sessions: str = ""
+    already_bids: bool = False
+    rules: tuple[Rule, ...] = ()
+    ignored: tuple[tuple[re.Pattern[str], str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """What a recipe or a guess made of a folder.
+
+    Attributes
+    ----------
+    items : tuple of Item
+        To convert.
+    left_out : Mapping of str to list of str
+        Reason → names.
+    """
+
+    items: tuple[Item, ...]
+    left_out: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the software."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read_recipe(word: str) -> Recipe:
+    """Read a recipe by its name, in any case, or a file of one's own.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name, or the file is no recipe.
+    """
+    by_case = {name.lower(): name for name in recipe_names()}
+    path = Path(word) if word.endswith(".toml") else FOLDER / f"{by_case.get(word.lower(), word)}.toml"
+    if not path.is_file():
+        raise UsageError(f"no recipe {word}", f"there is {', '.join(recipe_names())}; or give a .toml file")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _recipe(content)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, re.error) as error:
+        raise UsageError(f"{path}: no recipe: {error}", "compare it with those that come along") from error
+
+
+def apply_recipe(recipe: Recipe, found: Sequence[Found], subjects: Path | None = None) -> Sorted:
+    """Tell what every candidate is.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The layout.
+    found : sequence of Found
+        Candidates.
+    subjects : Path or None
+        A table of scan, participant and session, where names do not say who was scanned.
+
+    Raises
+    ------
+    UsageError
+        The recipe needs that table, or the dataset is BIDS already.
+    NoInputError
+        Nothing is of this dataset.
+    """
+    if recipe.already_bids:
+        hint = "run synthprep on it; if dataset_description.json is missing, fetch the whole dataset"
+        raise UsageError(f"{recipe.name} is BIDS already: there is nothing to convert", hint)
+    if recipe.subjects and subjects is None:
+        raise UsageError(
+            f"{recipe.name} needs --subjects: {recipe.subjects}", "columns scan, participant, session"
+        )
+    people = _people(subjects) if subjects else {}
+    items: list[Item] = []
+    left_out: dict[str, list[str]] = {}
+    for candidate in found:
+        made = _sorted(recipe, candidate, people)
+        if isinstance(made, Item):
+            items.append(made)
+        else:
+            left_out.setdefault(made, []).append(candidate.name)
+    if not items:
+        message = f"nothing among {len(found)} files is named as in {recipe.name}"
+        raise NoInputError(message, "check the folder; or write a mapping, or a recipe of your own")
+    if recipe.sessions == "order":
+        items = _in_order(items)
+    return Sorted(tuple(numbered(items)), left_out)
+
+
+def _recipe(content: Mapping[str, Any]) -> Recipe:
+    if unknown := set(content) - FIELDS:
+        raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
+    return Recipe(
+        content["name"],
+        content["about"],
+        content["license"],
+        tuple(content.get("participants", ())),
+        content.get("subjects", ""),
+        content.get("sessions", ""),
+        bool(content.get("already_bids", False)),
+        tuple(_rule(rule) for rule in content.get("scan", ())),
+        tuple(_ignored(rule) for rule in content.get("ignore", ())),
+    )
+
+
+def _rule(rule: Mapping[str, Any]) -> Rule:
+    if unknown := set(rule) - SCAN_FIELDS:
+        raise ValueError(f"unknown field {', '.join(sorted(unknown))} of a scan")
+    fixed = {name: rule[name] for name in ("handedness", "plane", "volume", "sidecar") if name in rule}
+    pattern = re.compile(rule["match"])
+    if not {"participant", "scan"} & set(pattern.groupindex):
+        raise ValueError(f"{rule['match']} has no group participant")
+    if "{" not in rule["contrast"] and rule["contrast"] not in CONTRASTS:
+        raise ValueError(f"contrast {rule['contrast']}")
+    return Rule(pattern, rule["contrast"], rule.get("dicom"), dict(rule.get("entities", {})), fixed)
+
+
+def _ignored(rule: Mapping[str, Any]) -> tuple[re.Pattern[str], str]:
+    if set(rule) != IGNORE_FIELDS:
+        raise ValueError("an ignore has match and why")
+    return re.compile(rule["match"]), rule["why"]
+
+
+def _sorted(recipe: Recipe, candidate: Found, people: Mapping[str, tuple[str, str]]) -> Item | str:
+    """Return the item of a candidate, or why there is none."""
+    for pattern, why in recipe.ignored:
+        if pattern.search(candidate.name):
+            return why
+    for rule in recipe.rules:
+        match = rule.match.search(candidate.name)
+        if match is None or rule.dicom not in {None, candidate.dicom}:
+            continue
+        groups = {name: value or "" for name, value in match.groupdict().items()}
+        if recipe.subjects:
+            if groups["scan"] not in people:
+                return f"scan {groups['scan']} is not in the table of --subjects"
+            groups["participant"], groups["session"] = people[groups["scan"]]
+        contrast = rule.contrast.format(**groups)
+        if contrast not in CONTRASTS:
+            return f"{contrast} is no anatomical image"
+        entities = {name: label_of(text.format(**groups)) for name, text in rule.entities.items()}
+        session = groups.get("session", "")
+        return Item(
+            candidate.path,
+            label_of(groups["participant"]),
+            (session if recipe.sessions == "order" else label_of(session)) or None,
+            contrast,
+            {name: label for name, label in entities.items() if label},
+            about={name: groups[name] for name in recipe.participants if groups.get(name)},
+            **rule.fixed,
+        )
+    return "no rule of the recipe matches"
+
+
+def _in_order(items: Iterable[Item]) -> list[Item]:
+    """Replace sessions, which are dates, by their number among the participant's: a date tells too much."""
+    items = list(items)
+    dates: dict[str, set[str]] = {}
+    for item in items:
+        dates.setdefault(item.participant, set()).add(item.session or "")
+    number = {person: {date: str(n) for n, date in enumerate(sorted(of), 1)} for person, of in dates.items()}
+    return [replace(item, session=number[item.participant][item.session or ""]) for item in items]
+
+
+def _people(table: Path) -> dict[str, tuple[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        return {row["scan"]: (row["participant"], row["session"]) for row in rows}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise UsageError(f"{table}: cannot be used: {error}", "columns scan, participant, session") from error

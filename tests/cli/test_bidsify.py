@@ -1,0 +1,86 @@
+"""The command ``synthprep-bidsify``."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bidsapp.cli.bidsify import main
+
+from ..fabricated import image, tree, write_nifti
+from .test_main import HEAVY
+
+
+@pytest.fixture
+def source(tmp_path):
+    write_nifti(tmp_path / "source/patient01/T1W.nii.gz", *image(seed=1))
+    write_nifti(tmp_path / "source/patient01/FLAIR.nii.gz", *image(seed=2))
+    write_nifti(tmp_path / "source/patient01/lesion_mask.nii.gz", *image(seed=3))
+    return tmp_path / "source"
+
+
+def test_a_guess_is_shown_and_converted_only_when_it_is_agreed_to(source, tmp_path, capsys):
+    root = tmp_path / "bids"
+    assert main([str(source), str(root), "--guess"]) == 0
+    said = capsys.readouterr()
+    assert said.out == (
+        "source\tparticipant\tsession\tcontrast\n"
+        "patient01/FLAIR.nii.gz\t01\tn/a\tFLAIR\n"
+        "patient01/T1W.nii.gz\t01\tn/a\tT1w\n"
+    )
+    assert "left out: patient01/lesion_mask.nii.gz" in said.err
+    assert not root.exists()
+    assert main([str(source), str(root), "--guess", "--yes"]) == 0
+    assert len(list(root.rglob("*.nii.gz"))) == 2
+    # What was shown can be mended and given back.
+    (tmp_path / "map.tsv").write_text(said.out.replace("\t01\t", "\tA7\t"))
+    assert main([str(source), str(root), "--mapping", str(tmp_path / "map.tsv")]) == 0
+    assert (root / "participants.tsv").read_text() == "participant_id\nsub-01\nsub-A7\n"
+
+
+def test_a_recipe_brings_name_licence_and_columns(tmp_path):
+    tree(tmp_path / "ixi", "IXI", [{"T1w": image(seed=1), "T2w": image(seed=2)}, {"T1w": image(seed=3)}])
+    assert main([str(tmp_path / "ixi"), str(tmp_path / "bids"), "--recipe", "ixi"]) == 0
+    text = (tmp_path / "bids/dataset_description.json").read_text()
+    assert '"Name": "IXI"' in text
+    assert '"License": "CC-BY-SA-3.0"' in text
+    table = (tmp_path / "bids/participants.tsv").read_text()
+    assert table == "participant_id\tsite\nsub-IXI001\tHH\nsub-IXI002\tIOP\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        ([], 64, "one of the arguments --mapping --recipe --guess is required"),
+        (["--guess", "--recipe", "IXI"], 64, "not allowed with"),
+        (["--recipe", "IXI", "--yes"], 64, "--yes goes with --guess"),
+        (["--guess", "--subjects", "x"], 64, "--subjects goes with --recipe"),
+        (["--recipe", "HCP"], 64, "no recipe HCP"),
+        (["--recipe", "OpenNeuro"], 64, "BIDS already"),
+        (["--recipe", "IXI"], 66, "nothing among 3 files"),
+        (["--mapping", "nowhere.tsv"], 64, "cannot be read"),
+    ],
+)
+def test_usage(source, tmp_path, capsys, words, status, reason):
+    assert main([str(source), str(tmp_path / "bids"), *words]) == status
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "bids").exists()
+
+
+def test_an_empty_or_missing_source_is_told(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty"), str(tmp_path / "bids"), "--guess"]) == 66
+    assert main([str(tmp_path / "none"), str(tmp_path / "bids"), "--guess"]) == 64
+    assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["bidsify", "slices"])
+def test_help_loads_nothing_heavy(command):
+    heavy = sorted({*HEAVY, "pydicom", "tifffile"})
+    code = (
+        f"import sys; from bidsapp.cli.{command} import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,177 @@
+"""Converting: each image whole or not at all, nothing twice, nothing overwritten unasked, and said where from."""
+
+import csv
+import hashlib
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bidsapp.cli.bidsify import main
+from bidsapp.formats import conversion
+
+from ..fabricated import ct_head, image, write_metaimage, write_nifti
+
+HEAD = "source\tparticipant\tsession\tcontrast"
+
+
+def provenance(root):
+    with (root / "sourcedata/provenance.tsv").open() as file:
+        return {row["filename"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def tree(root):
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def places(tmp_path):
+    source = tmp_path / "source"
+    write_nifti(source / "a.nii.gz", *image(seed=1))
+    write_metaimage(source / "b.mha", *image(seed=2))
+    write_nifti(source / "c.nii", *ct_head())
+    return source, tmp_path / "bids", tmp_path / "map.tsv"
+
+
+def bidsify(places, *rows, words=()):
+    source, root, table = places
+    table.write_text("\n".join([HEAD, *rows]) + "\n")
+    return main([str(source), str(root), "--mapping", str(table), *words])
+
+
+A, B, C = "a.nii.gz\t01\tA\tT1w", "b.mha\t01\tA\tFLAIR", "c.nii\t02\tA\tct"
+
+
+def test_a_dataset(places):
+    source, root, _ = places
+    assert bidsify(places, A, B, C, words=["--name", "Mine"]) == 0
+    assert sorted(tree(root)) == [
+        ".bidsignore",
+        "README.md",
+        "dataset_description.json",
+        "participants.tsv",
+        "sourcedata/provenance.tsv",
+        *sorted(
+            f"sub-0{n}/ses-A/{kind}/sub-0{n}_ses-A_{suffix}.{ending}"
+            for n, kind, suffix in ((1, "anat", "T1w"), (1, "anat", "FLAIR"), (2, "ct", "ct"))
+            for ending in ("json", "nii.gz")
+        ),
+    ]
+    assert (root / "participants.tsv").read_text() == "participant_id\nsub-01\nsub-02\n"
+    assert (root / ".bidsignore").read_text() == "ct\n*_ct.*\n"
+    assert json.loads((root / "dataset_description.json").read_text())["Name"] == "Mine"
+    row = provenance(root)["sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz"]
+    assert (row["source"], row["format"]) == ("a.nii.gz", "NIfTI")
+    assert row["sha256"] == hashlib.sha256((source / "a.nii.gz").read_bytes()).hexdigest()
+    made = nib.load(root / "sub-01/ses-A/anat/sub-01_ses-A_FLAIR.nii.gz")
+    assert made.get_data_dtype() == np.int16
+    assert (int(made.header["qform_code"]), int(made.header["sform_code"])) == (1, 1)
+    assert b"Jane" not in b"".join(tree(root).values())
+
+
+def test_running_again_adds_only_what_is_new(places, capsys):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    before = tree(root)
+    times = {path: path.stat().st_mtime_ns for path in root.rglob("*.nii.gz")}
+    assert bidsify(places, A, B) == 0
+    assert "1 converted, 1 there already, 0 refused" in capsys.readouterr().err
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    after = tree(root)
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "sourcedata/provenance.tsv",
+        "sub-01/ses-A/anat/sub-01_ses-A_FLAIR.json",
+        "sub-01/ses-A/anat/sub-01_ses-A_FLAIR.nii.gz",
+    }
+
+
+def test_columns_and_rows_of_participants_stay(places):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t33\n")
+    assert bidsify(places, A, C) == 0
+    assert (root / "participants.tsv").read_text() == "participant_id\tage\nsub-01\t33\nsub-02\tn/a\n"
+
+
+def test_another_source_does_not_overwrite_unasked(places, capsys):
+    source, root, _ = places
+    assert bidsify(places, A) == 0
+    before = tree(root)
+    write_nifti(source / "a.nii.gz", *image(seed=9))
+    assert bidsify(places, A) == 73
+    assert "is there already, made from a.nii.gz" in capsys.readouterr().err
+    assert tree(root) == before
+    assert bidsify(places, A, words=["--overwrite"]) == 0
+    stored = np.asarray(nib.load(root / "sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz").dataobj)
+    assert np.array_equal(stored, image(seed=9)[0])
+
+
+def test_other_options_do_not_overwrite_unasked(places, capsys):
+    assert bidsify(places, C) == 0
+    assert bidsify(places, C, words=["--remove-table"]) == 73
+    assert bidsify(places, C, words=["--remove-table", "--overwrite"]) == 0
+    assert bidsify(places, C, words=["--remove-table"]) == 0
+    assert "0 converted, 1 there already" in capsys.readouterr().err.splitlines()[-1]
+    assert provenance(places[1])["sub-02/ses-A/ct/sub-02_ses-A_ct.nii.gz"]["options"] == "remove_table"
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(places):
+    root = places[1]
+    assert bidsify(places, B) == 0
+    write_nifti(root / "sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz", *image(seed=5))
+    before = tree(root)
+    assert bidsify(places, A) == 73
+    assert tree(root) == before
+
+
+def test_a_run_that_was_killed_goes_on(places, monkeypatch):
+    root = places[1]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conversion, "write_provenance", killed)
+    assert bidsify(places, A, B) == 130
+    monkeypatch.undo()
+    assert bidsify(places, A, B) == 0
+    assert len(provenance(root)) == 2
+    assert not [name for name in tree(root) if "/." in name]
+
+
+def test_one_bad_source_costs_only_itself(places, capsys):
+    (places[0] / "bad.nii").write_bytes(b"<html>")
+    assert bidsify(places, A, "bad.nii\t03\tA\tT1w") == 1
+    assert "1 converted, 0 there already, 1 refused" in capsys.readouterr().err
+    assert not (places[1] / "sub-03").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda source, root: root.mkdir() or (root / "x").write_text("y"), "is no BIDS dataset"),
+        (
+            lambda source, root: (
+                root.mkdir() or (root / "dataset_description.json").write_text('{"DatasetType": "derivative"}')
+            ),
+            "is no raw dataset",
+        ),
+    ],
+)
+def test_only_a_raw_dataset_is_added_to(places, capsys, make, reason):
+    make(*places[:2])
+    assert bidsify(places, A) == 64
+    assert reason in capsys.readouterr().err
+
+
+def test_the_dataset_lies_outside_of_its_source(places, capsys):
+    source, _, table = places
+    assert bidsify((source, source / "bids", table), A) == 64
+    assert "lies in the source folder" in capsys.readouterr().err
+
+
+def test_an_unwritable_place_is_named(places, capsys):
+    source, root, table = places
+    root.write_text("a file")
+    assert bidsify((source, root / "bids", table), A) == 73
+    assert "[exit 73]" in capsys.readouterr().err

@@ -1,0 +1,185 @@
+"""DICOM series that are volumes are converted; those that are none are refused by name; nobody is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("dcm2niix")
+pytest.importorskip("pydicom")
+
+from bidsapp.errors import DataError
+from bidsapp.formats.deidentify import NUMBERS, WORDS, allowed
+from bidsapp.formats.discover import discover
+from bidsapp.formats.guessing import guess
+from bidsapp.formats.reading import read_volume
+from bidsapp.formats.series import series_of
+from bidsapp.formats.volume import ReadOptions
+
+from ..fabricated import ct_head, image, oblique, write_dicom
+from .test_readers import assert_same
+
+PLAIN = ReadOptions()
+
+
+def test_an_oblique_series_keeps_values_and_places(tmp_path):
+    data, affine = image()
+    volume = read_volume(write_dicom(tmp_path / "s", data, oblique(affine)), PLAIN, "T1w")
+    assert_same(volume, data, oblique(affine), atol=1e-3)
+    assert volume.sidecar["EchoTime"] == pytest.approx(0.0035)
+    assert volume.sidecar["RepetitionTime"] == pytest.approx(2.0)
+
+
+def test_nothing_that_names_anybody_reaches_a_sidecar(tmp_path):
+    volume = read_volume(write_dicom(tmp_path / "s", *image()), PLAIN, "T1w")
+    told = json.dumps([volume.sidecar, volume.said])
+    secrets = ["lanted", "ID4711", "1970", "ACC0815", "2001", "04:05", "STATION9", "SN12345", "1.2.826", "1.2.840"]
+    assert [word for word in secrets if word in told] == []
+    assert set(volume.sidecar) <= NUMBERS | WORDS
+
+
+def test_a_field_that_may_be_told_must_be_what_it_should_be():
+    told = {
+        "EchoTime": "Jane Planted",
+        "RepetitionTime": 2.0,
+        "Modality": "M" * 65,
+        "ImageType": ["ORIGINAL", None],
+    }
+    assert allowed(told) == {"RepetitionTime": 2.0}
+    assert (
+        allowed({"PatientName": "x", "SeriesInstanceUID": "1.2", "AcquisitionTime": "1:2", "FlipAngle": True})
+        == {}
+    )
+
+
+LEFT_OUT = {
+    "a missing slice": ({"places": [0, 1, 2, 4, 5, 6, 7, 8, 9]}, "1 slices are missing"),
+    "two missing slices": ({"places": [0, 1, 4, 5, 6, 7, 8, 9]}, "2 slices are missing"),
+    "one slice": ({"places": [0]}, "a series of one slice"),
+}
+
+
+@pytest.mark.parametrize("what", LEFT_OUT)
+def test_series_with_holes_are_refused_by_name(tmp_path, what):
+    words, reason = LEFT_OUT[what]
+    folder = write_dicom(tmp_path / "series", *image(), **words)
+    with pytest.raises(DataError, match=reason) as error:
+        read_volume(folder, PLAIN)
+    assert str(folder) in error.value.message
+
+
+def edit(folder, change):
+    from pydicom import dcmread
+
+    for k, path in enumerate(sorted(folder.iterdir())):
+        header = dcmread(path)
+        change(k, header)
+        header.save_as(path)
+
+
+def moved(k, header):
+    header.ImagePositionPatient = [*header.ImagePositionPatient[:2], (0, 3, 5, 9, 14, 15, 21, 23, 30, 31)[k]]
+
+
+def turned(k, header):
+    header.ImageOrientationPatient = [1, 0, 0, 0, 1, 0] if k else [0, 1, 0, 0, 0, -1]
+
+
+def resized(k, header):
+    header.PixelSpacing = [1.5, 2.0] if k else [1.0, 1.0]
+
+
+def doubled(k, header):
+    header.ImagePositionPatient = [0, 0, 3.0 * (k // 2)]
+
+
+def placeless(k, header):
+    del header.ImagePositionPatient
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (moved, "uneven gaps between slices, 1.0 to 7.0 mm"),
+        (turned, "mixed series: slices of several orientations"),
+        (resized, "mixed series: slices of several sizes"),
+        (doubled, "several images at one place"),
+        (placeless, "does not say where its slice lies"),
+    ],
+)
+def test_series_that_are_no_volume_are_refused_by_name(tmp_path, change, reason):
+    folder = write_dicom(tmp_path / "series", *image())
+    edit(folder, change)
+    with pytest.raises(DataError, match=reason):
+        read_volume(folder, PLAIN)
+
+
+def test_several_series_in_a_folder_are_told_apart_by_their_number(tmp_path):
+    first, second = image(seed=1), image(seed=2)
+    write_dicom(tmp_path / "all/a", *first, number=3, description="t1 mprage")
+    write_dicom(tmp_path / "all/b", *second, number=4, description="t2 flair")
+    with pytest.raises(DataError, match=r"mixed series, 2 in one folder: 3 \(10 files\), 4 \(10 files\)"):
+        read_volume(tmp_path / "all", PLAIN)
+    for number, (data, affine) in ((3, first), (4, second)):
+        assert_same(read_volume(tmp_path / f"all#{number}", PLAIN), data, affine, atol=1e-3)
+    with pytest.raises(DataError, match="no series 5"):
+        read_volume(tmp_path / "all#5", PLAIN)
+
+
+def test_a_guess_tells_series_by_what_they_are_called(tmp_path):
+    for name, number, words in (("a", 3, "t1 mprage"), ("b", 4, "t2 flair"), ("c", 5, "localizer")):
+        write_dicom(tmp_path / "patient01", *image(), number=number, description=words)
+        for path in (tmp_path / "patient01").glob("0*.dcm"):
+            path.rename(path.with_name(name + path.name))
+    made = guess(discover(tmp_path))
+    found = [(item.source.name, item.participant, item.contrast) for item in made.items]
+    assert found == [("patient01#4", "01", "FLAIR"), ("patient01#3", "01", "T1w")]
+
+
+def test_a_damaged_slice_or_a_stranger_costs_the_series(tmp_path):
+    folder = write_dicom(tmp_path / "series", *image())
+    (folder / "notes.txt").write_text("bystanders are passed over")
+    read_volume(folder, PLAIN)
+    (folder / "0005.dcm").write_bytes(b"the scanner was down")
+    with pytest.raises(DataError, match=r"0005\.dcm: no DICOM"):
+        read_volume(folder, PLAIN)
+
+
+def test_a_truncated_slice_is_refused(tmp_path):
+    folder = write_dicom(tmp_path / "series", *image())
+    path = folder / "0005.dcm"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="series"):
+        read_volume(folder, PLAIN)
+
+
+def test_a_tilted_gantry_is_refused_or_resampled_to_where_things_are(tmp_path):
+    degrees = 15.0
+    data, affine = ct_head()
+    step = affine[:3, 2] + [0, affine[2, 2] * np.tan(np.radians(degrees)), 0]
+    folder = write_dicom(tmp_path / "series", data, affine, modality="CT", step=step)
+    with pytest.raises(DataError, match=r"gantry tilt of 15\.0 degrees"):
+        read_volume(folder, PLAIN, "ct")
+    volume = read_volume(folder, ReadOptions(tilt="resample"), "ct")
+    assert volume.data.dtype == np.int16
+    tilted = affine.copy()
+    tilted[:3, 2] = step
+    before = (np.argwhere(data > 500) @ tilted[:3, :3].T + tilted[:3, 3]).mean(axis=0)
+    after = (np.argwhere(volume.data > 500) @ volume.affine[:3, :3].T + volume.affine[:3, 3]).mean(axis=0)
+    assert np.abs(before - after).max() < 0.3  # mm, the skull's middle, of 4 mm voxels
+    assert "tilted by 15.0 degrees" in " ".join(volume.said)
+
+
+def test_headers_alone_say_what_a_folder_holds(tmp_path):
+    write_dicom(tmp_path / "s", *image(), number=7, modality="CT", RescaleIntercept=-1024)
+    (series,) = series_of(sorted((tmp_path / "s").iterdir()))
+    assert (series.number, series.modality, len(series.slices), series.unshifted) == ("7", "CT", 10, False)
+
+
+def test_slope_and_intercept_are_applied(tmp_path):
+    data, affine = ct_head()
+    stored = (data + 1024).astype(np.int16)
+    folder = write_dicom(tmp_path / "s", stored, affine, modality="CT", RescaleIntercept=-1024)
+    volume = read_volume(folder, PLAIN, "ct")
+    assert_same(volume, data, affine, atol=1e-3)
+    assert (volume.said, volume.sidecar["Units"]) == ((), "HU")
