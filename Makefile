@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit lint format clean
+.PHONY: install demo bundle test test-unit slurm-test parallel-test lint format clean
 
 install: $(STAMP)
 
@@ -56,6 +56,14 @@ test: install
 # The quick ones, in less than three minutes on two cores.
 test-unit: install
 	$(PYTEST) -m "not slow"
+
+# The scripts of docs/hpc.md on a SLURM that is started for it: as root, with Debian's slurm-wlm and munge.
+slurm-test: install
+	SYNTHPREP_SLURM_TEST=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/slurm
+
+# Twenty participant jobs that write into one folder at once.
+parallel-test: install
+	SYNTHPREP_PARALLEL_JOBS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/e2e/test_parallel.py
 
 lint: install
 	$(BIN)/ruff check .

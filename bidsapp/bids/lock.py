@@ -41,6 +41,7 @@ def locked(derivatives: Path, patience: float = PATIENCE) -> Iterator[None]:
         The folder cannot be written.
     """
     path = derivatives / NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="ascii") as file:
         _wait(file.fileno(), path, patience)
         yield  # closing the file lets go, and so does the end of the process, however it ends

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 POLL = 2.0
 APPEARING = 30.0
 SILENCE = 600.0
+HINT = "see whether the batch system answers on this computer, and takes jobs"
 
 
 class _BatchError(AppError):
@@ -87,7 +88,17 @@ def _fresh(base: type[PluginBase]) -> type[PluginBase]:
     class Fresh(base):  # type: ignore[misc, valid-type]
         def _submit_job(self, node: Node, updatehash: bool = False) -> Any:
             _forget(node)
-            return super()._submit_job(node, updatehash=updatehash)
+            try:
+                return super()._submit_job(node, updatehash=updatehash)
+            except RuntimeError as error:
+                raise _BatchError(str(error).strip(), HINT) from error
+
+        def _get_result(self, taskid: Any) -> Any:
+            result = super()._get_result(taskid)
+            # Of a job that was killed Nipype says so in one string, and falls over it.
+            if result and isinstance(result["traceback"], str):
+                result["traceback"] = [result["traceback"]]
+            return result
 
         def run(self, *args: Any, **options: Any) -> None:
             try:
@@ -201,9 +212,7 @@ def _said(words: Sequence[str]) -> str:
         result = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
-        raise _BatchError(
-            f"{words[0]}: {str(reason).strip()}", "see whether SLURM answers on this computer"
-        ) from error
+        raise _BatchError(f"{words[0]}: {str(reason).strip()}", HINT) from error
     return result.stdout
 
 
