@@ -1,10 +1,11 @@
 """A thousand participants: how long a run takes to start, what it holds in memory, and what each visit costs.
 
-*Start*: from the command to the first steps being ready, with one participant asked for and with all, each in a
-process of its own; the images are empty files, since selecting reads none. *Gather*: the group level's look at
-fabricated derivatives. *Run*: participants whose images are all broken, so that a run is nothing but what this
-program does around the steps. *Cost*: CPU seconds of the participant level, children included, on 1, 4 and 16 visits
-of a simulated cohort; a run costs a fixed part and a share for each visit, and the share is to be the same.
+*Start*: from the command to the first steps being ready, with one participant asked for and with all, each in
+a process of its own; the images are empty files, since selecting reads none. *Gather*: the group level's look
+at fabricated derivatives. *Run*: participants whose images are all broken, so that a run is nothing but what
+this program does around the steps. *Cost*: CPU seconds of the participant level, children included, on 1, 4 and
+16 visits of a simulated cohort; a run costs a fixed part and a share for each visit, and the share is to be the
+same.
 
     python benchmarks/scale.py FOLDER [--participants 1000] [--sizes 50 200] [--visits 1 4 16]
 """
