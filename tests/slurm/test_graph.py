@@ -1,6 +1,7 @@
 """A graph of small steps as jobs: what finished, what failed, and what never had its turn."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,19 @@ def test_what_becomes_of_steps(run, plugin):
             "participant.sub_03.a",
         ]
         assert all(failure.message.endswith("the step failed unexpectedly") for failure in outcome.failures)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "sleeper"),
+    [("SLURM", "nipype.pipeline.plugins.base.sleep"), ("SLURMGraph", "bidsapp.workflows.batch.time.sleep")],
+)
+def test_who_is_interrupted_takes_jobs_back(run, cluster, monkeypatch, plugin, sleeper):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sleeper, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(plugin)
+    monkeypatch.undo()
+    queue = ["squeue", "--noheader", "--states=PENDING,RUNNING", "--format=%i"]
+    assert subprocess.run(queue, env=cluster, capture_output=True, text=True, check=True).stdout == ""
