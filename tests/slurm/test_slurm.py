@@ -77,6 +77,29 @@ def test_an_array_of_participants_a_group_job_after_it_and_a_shared_training(clu
     assert "4 done [exit 0]" in (tmp_path / f"synthprep-training-{shared}.log").read_text()
 
 
+def test_parts_with_nothing_to_do_end_well_and_the_group_job_starts_all_the_same(cluster, tmp_path):
+    raw = tmp_path / "raw"
+    for label in ("01", "02"):
+        image = raw / f"sub-{label}/anat/sub-{label}_FLAIR.nii.gz"
+        image.parent.mkdir(parents=True)
+        image.touch()
+    (raw / "dataset_description.json").write_text('{"Name": "few", "BIDSVersion": "1.10.0"}')
+    words = [SCRIPTS / "participants.sbatch", 3, raw, tmp_path / "out"]
+    array = submit(cluster, tmp_path, "--array=1-3", *MODEST, *words)
+    after = f"--dependency=afterany:{array}"
+    group = submit(cluster, tmp_path, after, *MODEST, SCRIPTS / "group.sbatch", raw, tmp_path / "out")
+    assert ended(cluster, [array]) == ["COMPLETED"] * 3
+    said = [(tmp_path / f"synthprep-{array}-{part}.log").read_text().splitlines() for part in (1, 2, 3)]
+    assert [lines[-1] for lines in said] == [
+        *["synthprep: 1 skipped [exit 0]"] * 2,
+        "synthprep: no visit [exit 0]",
+    ]
+    assert all(lines[0].startswith("granted: 1 CPUs (SLURM_CPUS_") for lines in said)
+    assert all("4.2 GB (SLURM_MEM_PER_NODE)" in lines[0] for lines in said)
+    assert ended(cluster, [group]) == ["FAILED"]  # nobody has a T1w
+    assert "[exit 66]" in (tmp_path / f"synthprep-group-{group}.log").read_text()
+
+
 @pytest.mark.parametrize("plugin", ["SLURM", "SLURMGraph"])
 def test_steps_as_jobs(cluster, raw, tmp_path, plugin):
     """A FLAIR is cut short: it costs itself, and a second run tries its first step only."""
