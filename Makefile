@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit container container-test lint lint-infra format clean
+.PHONY: install demo bundle test test-unit container container-test lint lint-infra slurm-test parallel-test format clean
 
 install: $(STAMP)
 
@@ -64,6 +64,14 @@ container:
 # Builds the image and runs it without network, home or privilege, by Docker and by Apptainer; says what it skips, and why.
 container-test: install
 	PYTHON=$(BIN)/python tests/container/test.sh
+
+# The scripts of docs/hpc.md on a SLURM that is started for it: as root, with Debian's slurm-wlm and munge.
+slurm-test: install
+	SYNTHPREP_SLURM_TEST=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/slurm
+
+# Twenty participant jobs that write into one folder at once.
+parallel-test: install
+	SYNTHPREP_PARALLEL_JOBS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/e2e/test_parallel.py
 
 lint: install
 	$(BIN)/ruff check .

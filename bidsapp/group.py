@@ -14,6 +14,7 @@ from bidsapp.admission import admit, check_asked, check_contrasts, training_imag
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
+from bidsapp.bids.participants import update_participants
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError
 from bidsapp.launch import find_place, others_started
@@ -119,6 +120,7 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus,
         dry_run(settings, gathered, named, parent, everyone, fabric)
         selected = [VisitStatus(visit.pair.visit, "selected") for visit in gathered.visits]
         return (*selected, *skipped, *_failed(gathered))
+    update_participants(settings.output_dir)  # a participant job that was killed has listed nobody
     gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
     check_rendering(settings, gathered.visits, named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def granted(
     mem_gb : float or None
         ``--mem``, GB.
     environment : mapping
-        Environment variables; SLURM's and CUDA's are read.
+        Environment variables; those of SLURM, PBS, LSF, Grid Engine and CUDA are read.
     root : Path
         Root of the file system, under which ``proc``, ``sys`` and ``dev`` are read.
 
@@ -94,9 +95,15 @@ def _cpu_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple[fl
             quota = [_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")]  # 1, -1 where no limit
         if quota[0].isdigit() and quota[1].isdigit():
             yield int(quota[0]) / int(quota[1]), "control group"
-    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
-        if (text := environment.get(name, "")).isdigit():
-            yield float(text), name
+    # SLURM; PBS Pro; Torque; Grid Engine, which counts all computers of a job.
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NCPUS", "PBS_NUM_PPN", "NSLOTS"):
+        if (text := environment.get(name, "")).isdigit() and int(text):
+            hosts = environment.get("NHOSTS", "1") if name == "NSLOTS" else "1"
+            yield int(text) / max(1, int(hosts) if hosts.isdigit() else 1), name
+    # LSF says "here 4 there 2", the computer on which the job's script runs first.
+    words = environment.get("LSB_MCPU_HOSTS", "").split()
+    if len(words) > 1 and words[1].isdigit() and int(words[1]):
+        yield float(words[1]), "LSB_MCPU_HOSTS"
 
 
 def _memory_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple[float, str]]:
@@ -113,6 +120,19 @@ def _memory_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple
         yield int(per_node) * 2**20 / GIGABYTE, "SLURM_MEM_PER_NODE"
     elif per_cpu.isdigit() and int(per_cpu) and cpus.isdigit():
         yield int(per_cpu) * int(cpus) * 2**20 / GIGABYTE, "SLURM_MEM_PER_CPU"
+    if (amount := _bytes(environment.get("PBS_RESC_MEM", ""))) > 0:
+        yield amount / GIGABYTE, "PBS_RESC_MEM"
+    # PBS, LSF and Grid Engine say it as limits of each process, if not by a control group.
+    for line in _read(root / "proc/self/limits").splitlines():
+        name, limit = line[:26].strip(), line[26:].split()
+        if name in {"Max address space", "Max resident set"} and limit and limit[0].isdigit():
+            yield int(limit[0]) / GIGABYTE, name.lower()
+
+
+def _bytes(text: str) -> float:
+    """Return the bytes of ``16gb`` or ``17179869184``, as PBS writes them; 0 where it is neither."""
+    match = re.fullmatch(r"(\d+)([kmgt]?)b?", text.strip().lower())
+    return int(match[1]) * 1024.0 ** " kmgt".index(match[2] or " ") if match else 0.0
 
 
 def _control_groups(root: Path) -> Iterator[Path]:

@@ -51,12 +51,16 @@ class Settings:
         ``participant``, ``group``, or both.
     participant_label, session_label : tuple of str
         Labels to restrict the run to, without ``sub-`` and ``ses-``; empty means all.
+    shard : str or None
+        ``3/20``: of these participants, the third of twenty parts.
     bids_filter_file : Path or None
         JSON of pybids entity filters per contrast.
     skip_bids_validation : bool
         Go on where ``dataset_description.json`` is missing or incomplete.
     work_dir : Path or None
         Where intermediate files live; default ``work`` in the output folder.
+    use_plugin : str or None
+        How steps of the participant level are run: a Nipype plugin's name, or the path of a YAML file.
     nprocs, omp_nthreads : int or None
         Processes at a time, and threads of the group level; a step of the participant level takes one.
     mem_gb : float or None
@@ -167,9 +171,11 @@ class Settings:
     levels: tuple[str, ...]
     participant_label: tuple[str, ...] = ()
     session_label: tuple[str, ...] = ()
+    shard: str | None = None
     bids_filter_file: Path | None = None
     skip_bids_validation: bool = False
     work_dir: Path | None = None
+    use_plugin: str | None = None
     nprocs: int | None = None
     omp_nthreads: int | None = None
     mem_gb: float | None = None

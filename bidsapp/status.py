@@ -47,10 +47,13 @@ class RunStatus:
         Of all levels, in the order in which they ran.
     error : AppError or None
         What ended the run before its end.
+    may_be_empty : bool
+        The run is one of several parts: that it has nothing to do is no failure.
     """
 
     visits: tuple[VisitStatus, ...] = ()
     error: AppError | None = None
+    may_be_empty: bool = False
 
     @property
     def final(self) -> dict[str, VisitStatus]:
@@ -73,7 +76,9 @@ class RunStatus:
             return ExitCode.BAD_DATA
         if failed:
             return ExitCode.VISIT_FAILED
-        return ExitCode.OK if any(s.state in {"done", "selected"} for s in self.visits) else ExitCode.NO_INPUT
+        if self.may_be_empty or any(s.state in {"done", "selected"} for s in self.visits):
+            return ExitCode.OK
+        return ExitCode.NO_INPUT
 
     @property
     def last_line(self) -> str:

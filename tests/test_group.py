@@ -93,6 +93,13 @@ def test_a_participant_is_known_by_a_visit_that_the_labels_leave_out(with_bundle
     assert predicted == {"sub-01_ses-B": 1, "sub-02_ses-B": None}
 
 
+def test_participants_whom_a_killed_job_did_not_list_are_listed(settings, with_bundle, predicted):
+    table = settings.output_dir / "participants.tsv"
+    table.write_text("participant_id\tsite\nsub-02\tB\n")
+    group.run(with_bundle(), GRANT)
+    assert table.read_text() == "participant_id\tsite\nsub-01\tn/a\nsub-02\tB\n"
+
+
 def test_labels_restrict_whom_a_training_learns_from(settings, with_bundle, predicted, monkeypatch):
     given = []
     bundle = read_bundle(with_bundle().model)

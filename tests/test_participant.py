@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -151,6 +152,28 @@ def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
     assert status.state == "failed"
     assert "not finished" in status.reason
     assert status.exit_code == ExitCode.VISIT_FAILED
+
+
+def test_visits_are_worked_on_some_at_a_time(settings, visit, monkeypatch, tmp_path):
+    seen, visits = [], tuple(Visit(f"{n:03d}", None, visit.scans) for n in range(70))
+    monkeypatch.setattr(participant, "init_run_wf", lambda _, some: seen.append(len(some)))
+    monkeypatch.setattr(participant, "execute", lambda *_, **__: Outcome())
+    statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)
+    assert seen == [32, 32, 6]
+    assert [status.visit for status in statuses] == [visit.label for visit in visits]
+
+
+def test_after_a_first_crash_no_further_visits_are_started(settings, visit, monkeypatch, tmp_path):
+    seen, visits = [], tuple(Visit(f"{n:03d}", None, visit.scans) for n in range(70))
+    failure = Failure("participant.sub_000.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
+    monkeypatch.setattr(participant, "init_run_wf", lambda _, some: seen.append(len(some)))
+    monkeypatch.setattr(participant, "execute", lambda *_, **__: Outcome(set(), [failure]))
+    settings = replace(settings, stop_on_first_crash=True)
+    statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)
+    assert seen == [32]
+    assert len(statuses) == 70
+    assert statuses[0].reason == "T1w.nii.gz: empty"
+    assert all("not finished" in status.reason for status in statuses[1:])
 
 
 def test_nothing_selected_is_nothing_to_do(settings, tmp_path):

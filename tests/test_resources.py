@@ -90,6 +90,41 @@ def test_slurm(tmp_path, environment, cpus, mebibytes):
     assert grant.memory_gb == pytest.approx(mebibytes * 2**20 / 1e9)
 
 
+@pytest.mark.parametrize(
+    ("environment", "cpus", "reason"),
+    [
+        ({"NCPUS": "6"}, 6, "NCPUS"),  # PBS Pro
+        ({"PBS_NUM_PPN": "5"}, 5, "PBS_NUM_PPN"),  # Torque
+        ({"LSB_MCPU_HOSTS": "here 4 there 2"}, 4, "LSB_MCPU_HOSTS"),
+        ({"NSLOTS": "12", "NHOSTS": "3"}, 4, "NSLOTS"),  # Grid Engine
+        ({"NSLOTS": "7"}, 7, "NSLOTS"),
+        ({"NCPUS": "many", "NSLOTS": "0", "LSB_MCPU_HOSTS": "here"}, 64, "processor affinity"),
+    ],
+)
+def test_processors_of_pbs_lsf_and_grid_engine(tmp_path, environment, cpus, reason):
+    grant = granted(environment=environment, root=tmp_path)
+    assert grant.cpus == cpus
+    assert grant.reasons[0] == f"{cpus} CPUs ({reason})"
+
+
+@pytest.mark.parametrize(
+    ("said", "gigabytes"),
+    [("8589934592", 2**33 / 1e9), ("8gb", 2**33 / 1e9), ("500000kb", 0.512), ("lots", 2**38 / 1e9)],
+)
+def test_memory_of_pbs(tmp_path, said, gigabytes):
+    assert granted(environment={"PBS_RESC_MEM": said}, root=tmp_path).memory_gb == pytest.approx(gigabytes)
+
+
+def test_a_limit_of_each_process_is_one_of_memory(tmp_path):
+    lines = ["Limit                     Soft Limit           Hard Limit           Units     "]
+    lines += ["Max resident set          unlimited            unlimited            bytes     "]
+    lines += ["Max address space         5000000000           unlimited            bytes     "]
+    write(tmp_path, {"proc/self/limits": "\n".join(lines)})
+    grant = granted(environment=NOTHING, root=tmp_path)
+    assert grant.memory_gb == 5.0
+    assert "5.0 GB (max address space)" in grant.reasons
+
+
 def test_options_win(tmp_path):
     grant = granted(3, 7.5, environment={"SLURM_CPUS_PER_TASK": "1"}, root=tmp_path)
     assert (grant.cpus, grant.memory_gb) == (3, 7.5)

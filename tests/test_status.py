@@ -56,3 +56,12 @@ def test_done_at_one_level_and_skipped_at_the_next_is_no_failure():
 
 def test_error_codes_are_the_documented_ones():
     assert RunStatus(error=DataError("x")).exit_code == 65
+
+
+def test_a_part_of_a_run_that_has_nothing_to_do_is_no_failure():
+    skipped = VisitStatus("sub-01", "skipped", "no T1w")
+    for visits in ((), (skipped,)):
+        assert RunStatus(visits).exit_code == 66
+        assert RunStatus(visits, may_be_empty=True).exit_code == 0
+    assert RunStatus((VisitStatus("sub-01", "failed", "FLAIR is empty"),), may_be_empty=True).exit_code == 1
+    assert RunStatus(error=NothingSelectedError("x"), may_be_empty=True).exit_code == 18

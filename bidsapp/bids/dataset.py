@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
+from bidsapp.bids.lock import NAME as LOCK
+from bidsapp.bids.lock import locked
 from bidsapp.bids.names import DESCRIPTIONS
 from bidsapp.bids.precomputed import datasets
 from bidsapp.bids.sink import write_json, write_text, write_tsv
@@ -104,21 +106,24 @@ def open_derivatives(settings: Settings) -> Path:
         raise UsageError(f"{out}: the output would be written into the raw dataset", "give another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        contents = {
-            "README.md": README.format(version=__version__),
-            ".bidsignore": "\n".join(IGNORED) + "\n",
-        }
-        for name, text in contents.items():
-            if not (out / name).exists():
-                write_text(text, out / name)
-        write_json(_description(settings), out / "dataset_description.json")
-        write_json({name: {"Description": text} for name, text in SCANS_COLUMNS.items()}, out / "scans.json")
-        update_descriptions(out, settings)
+        with locked(out):
+            _write_root(out, settings)
     except OSError as error:
         raise CannotCreateError(
             f"{error.filename or out}: {error.strerror}", "give an output folder that can be written"
         ) from error
     return out
+
+
+def _write_root(out: Path, settings: Settings) -> None:
+    """Write the files at the root; other jobs may be about to do the same."""
+    if not (out / LOCK).stat().st_size:
+        (out / LOCK).write_text("\n".join(IGNORED) + "\n", encoding="utf-8")  # not renamed: it is locked
+    if not (out / "README.md").exists():
+        write_text(README.format(version=__version__), out / "README.md")
+    write_json(_description(settings), out / "dataset_description.json")
+    write_json({name: {"Description": text} for name, text in SCANS_COLUMNS.items()}, out / "scans.json")
+    update_descriptions(out, settings)
 
 
 def update_descriptions(out: Path, settings: Settings) -> None:

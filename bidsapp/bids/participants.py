@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
+from bidsapp.bids.lock import locked
 from bidsapp.bids.sink import write_tsv
 from bidsapp.errors import UsageError
 
@@ -30,6 +31,11 @@ def update_participants(out: Path, raw: Path | None = None, column: str | None =
     column : str or None
         What to copy from its ``participants.tsv``.
     """
+    with locked(out):  # a participant whose folder is made later is listed by the job that makes it
+        _write(out, raw, column)
+
+
+def _write(out: Path, raw: Path | None, column: str | None) -> None:
     known = _read(out / TABLE)
     if raw is not None and column is not None:
         for participant, row in _read(raw / TABLE).items():

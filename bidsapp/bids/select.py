@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.contrasts import check_contrasts
 from bidsapp.bids.raw import complaint, named_images, scan_of, suffix_of, visit_of
+from bidsapp.bids.shards import part_of
 from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
 from bidsapp.records import Selection, Skip, Visit
 
@@ -59,13 +60,15 @@ def select(settings: Settings) -> Selection:
     """
     check_dataset(settings)
     participants = _participants(settings)
+    if not participants:  # more shards than participants
+        return Selection((), ())
     layout = _layout(settings.bids_dir, participants)
     contrasts = settings.wanted
     filters = read_filters(settings.bids_filter_file, contrasts, layout.get_entities())
     images = _selected(settings, layout)
     found = {c: _images(layout, c, filters.get(c, {}), images) for c in contrasts}
     visits, skipped = _visits(settings, found, images)
-    if not visits and not skipped:
+    if not visits and not skipped and settings.shard is None:
         raise NothingSelectedError(
             f"{settings.bids_dir}: no image of {', '.join(participants)} is selected",
             "check --session-label and --bids-filter-file",
@@ -124,7 +127,7 @@ def read_filters(
 
 
 def _participants(settings: Settings) -> list[str]:
-    """Return the labels of the participants of a run; an unknown label is an error."""
+    """Return the labels of the participants of a run, or of its shard; an unknown label is an error."""
     with os.scandir(settings.bids_dir) as entries:
         there = sorted(e.name.removeprefix("sub-") for e in entries if e.name.startswith("sub-") and e.is_dir())
     if not there:
@@ -135,7 +138,7 @@ def _participants(settings: Settings) -> list[str]:
         raise NothingSelectedError(
             f"{settings.bids_dir}: no participant {', '.join(unknown)}", f"there is for example {', '.join(near)}"
         )
-    return list(settings.participant_label) or there
+    return part_of(list(settings.participant_label) or there, settings.shard)
 
 
 def _layout(root: Path, participants: Sequence[str]) -> BIDSLayout:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bidsapp.bids.precomputed import datasets
 from bidsapp.cli.bundles import check_export, check_model, check_start
+from bidsapp.cli.cluster import check_cluster
 from bidsapp.cli.processes import check_processes
 from bidsapp.errors import NoInputError, UsageError
 from bidsapp.records import CT
@@ -112,6 +113,7 @@ def check(settings: Settings) -> None:
     check_model(settings)
     check_export(settings.export)
     check_processes(settings)
+    check_cluster(settings)
     _check_folders(settings)
 
 

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             error = None
         except (Exception, KeyboardInterrupt, _Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
             error = _as_app_error(raised, settings, log_dir)
-        return _finish(RunStatus(tuple(visits), error), log_dir)
+        return _finish(RunStatus(tuple(visits), error, may_be_empty=settings.shard is not None), log_dir)
 
 
 def _follow(settings: Settings) -> int:
@@ -133,7 +133,7 @@ def _open_run(settings: Settings) -> Path:
         check_dataset(settings)  # before anything is created
     out = open_derivatives(settings)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    log_dir = out / "logs" / f"{now}-{secrets.token_hex(3)}"
+    log_dir = out / "logs" / f"{now}-{secrets.token_hex(4)}"  # a thousand jobs start in one second
     try:
         settings.work.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True)
@@ -150,6 +150,8 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
 
     grant = granted(settings.nprocs, settings.mem_gb)
     log.info("granted: %s", ", ".join(grant.reasons))
+    if settings.verbosity == 0:  # else the log says so on the console
+        sys.stderr.write(f"granted: {', '.join(grant.reasons)}\n")
     if "participant" in settings.levels:
         from bidsapp.bids.select import select
 

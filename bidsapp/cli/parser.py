@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bidsapp import __version__
 from bidsapp.cli.bundles import said_by
 from bidsapp.cli.checks import check
+from bidsapp.cli.cluster import add_cluster
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
 from bidsapp.cli.planned import unfolded
 from bidsapp.cli.words import dataset
@@ -112,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_synthesis(parser.add_argument_group("what to predict, and how"))
     add_resources(parser.add_argument_group("resources"))
     add_run(parser.add_argument_group("the run"))
+    add_cluster(parser.add_argument_group("many jobs"))
     return parser
 
 

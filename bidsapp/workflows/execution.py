@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,13 @@ from bidsapp.console import progress_bar
 from bidsapp.errors import ExitCode
 from bidsapp.imaging.itk import DETERMINISTIC_ENVIRONMENT
 from bidsapp.interfaces.base import ERROR_FILE
+from bidsapp.workflows.plugins import LIMITS, Plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nipype.pipeline.engine import Node, Workflow
+    from nipype.pipeline.plugins.base import PluginBase
 
     from bidsapp.resources import Grant
 
@@ -66,8 +68,16 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_crash: bool = False) -> Outcome:
-    """Run a graph in processes of this computer; a failing node costs only what depends on it.
+def execute(
+    workflow: Workflow,
+    grant: Grant,
+    log_dir: Path,
+    *,
+    stop_on_first_crash: bool = False,
+    plugin: Plugin | None = None,
+    title: str = "",
+) -> Outcome:
+    """Run a graph in processes of this computer, or as jobs; a failing node costs only what depends on it.
 
     Parameters
     ----------
@@ -79,23 +89,26 @@ def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_cr
         Crash files go here.
     stop_on_first_crash : bool
         Start no further node once one has failed.
+    plugin : Plugin or None
+        How nodes are run; by default in processes of this computer.
+    title : str
+        Stands before the progress bar; by default the graph's name.
 
     Returns
     -------
     Outcome
     """
-    from bidsapp.workflows.workers import Workers
-
+    plugin = plugin or Plugin()
     _configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
     outcome = Outcome()
     names = [name for name in workflow.list_node_names() if not name.endswith(("inputnode", "outputnode"))]
     with (
         _worker_environment(Path(workflow.base_dir) / "nipype"),
-        progress_bar(workflow.name, total=len(names)) as update,
+        progress_bar(title or workflow.name, total=len(names)) as update,
     ):
         follow = _follower(outcome, log_dir, update)
         try:
-            workflow.run(plugin=Workers(_plugin_args(grant, follow)))
+            workflow.run(plugin=_runner(plugin, workflow, grant, follow))
         except RuntimeError:
             if not outcome.failures:
                 raise
@@ -155,6 +168,23 @@ def _configure(workflow: Workflow, log_dir: Path, *, stop_on_first_crash: bool) 
         logger = logging.getLogger(name)  # its messages go to the log file, not to the console
         logger.handlers = []
         logger.propagate = True
+
+
+def _runner(plugin: Plugin, workflow: Workflow, grant: Grant, follow: Callable[[Node, str], None]) -> PluginBase:
+    """Return what runs the nodes: our workers, or Nipype's plugin of a batch system."""
+    if not plugin.is_local:
+        from bidsapp.workflows.batch import POLL, ask_for, batch_plugin
+
+        workflow.config["execution"] |= {"poll_sleep_duration": str(POLL), "job_finished_timeout": "30"}
+        ask_for(workflow._get_all_nodes(), plugin)
+        return batch_plugin(plugin, follow)
+    from bidsapp.workflows.workers import Workers
+
+    if unused := sorted(set(plugin.args) - set(LIMITS)):
+        log.warning("--use-plugin: %s mean nothing to %s here", ", ".join(unused), plugin.name)
+    cpus = min(grant.cpus, max(1, int(plugin.args.get("n_procs", grant.cpus))))
+    memory = min(grant.memory_gb, plugin.args.get("memory_gb", grant.memory_gb))
+    return Workers(_plugin_args(replace(grant, cpus=cpus, memory_gb=memory), follow))
 
 
 def _plugin_args(grant: Grant, follow: Callable[[Node, str], None]) -> dict[str, Any]:

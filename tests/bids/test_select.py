@@ -184,6 +184,26 @@ def test_a_target_of_earlier_participants_in_the_derivatives_is_enough(dataset, 
     assert "no selected visit has a FLAIR" in caplog.text
 
 
+def test_parts_select_what_the_whole_does(dataset):
+    whole, parts = select(dataset()), [select(dataset(shard=f"{number}/3")) for number in (1, 2, 3)]
+    assert [labels(part) for part in parts] == [["sub-01_ses-1", "sub-01_ses-2"], [], ["sub-10_ses-1"]]
+    assert [skip for part in parts for skip in part.skipped] == list(whole.skipped)
+
+
+def test_a_part_is_of_the_participants_that_were_named(dataset):
+    chosen = {"participant_label": ("10", "01")}
+    assert [labels(select(dataset(shard=f"{n}/2", **chosen))) for n in (1, 2)] == [
+        ["sub-01_ses-1", "sub-01_ses-2"],
+        ["sub-10_ses-1"],
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"shard": "5/5"}, {"shard": "3/3", "session_label": ("2",)}])
+def test_a_part_with_nothing_in_it_is_no_error(dataset, changes):
+    selection = select(dataset(**changes))
+    assert (selection.visits, selection.skipped) == ((), ())
+
+
 def test_real_dataset(test_data, dataset):
     selection = select(dataset(bids_dir=test_data / "openms"))
     assert len(selection.visits) == 6

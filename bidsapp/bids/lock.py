@@ -1,0 +1,64 @@
+"""One job at a time: for the files of the derivatives that every job reads, adds to and writes again."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+# A file that is never replaced, so that all jobs lock the same one, and that every derivative dataset has.
+NAME = ".bidsignore"
+# Seconds. A job holds the lock for milliseconds; who still holds it then was suspended.
+PATIENCE = 60.0
+
+
+@contextmanager
+def locked(derivatives: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep other jobs from the shared files for as long as the block lasts.
+
+    Without the lock, of two jobs that read a table at once the later one would write it without the row of the
+    other. Where a file system has no locks, or somebody does not let go, the block is entered all the same: files
+    are renamed into place and never torn, and the group level lists every participant again.
+
+    Parameters
+    ----------
+    derivatives : Path
+        The derivative dataset.
+    patience : float
+        Seconds to wait for the others.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    path = derivatives / NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="ascii") as file:
+        _wait(file.fileno(), path, patience)
+        yield  # closing the file lets go, and so does the end of the process, however it ends
+
+
+def _wait(handle: int, path: Path, patience: float) -> None:
+    last = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > last:
+                log.warning("%s: held by another job for over %.0f s; going on without", path, patience)
+                return
+            time.sleep(0.02)
+        except OSError as error:
+            log.info("%s: no locks on this file system (%s); going on without", path, error.strerror)
+            return
+        else:
+            return
