@@ -32,6 +32,8 @@ SYNTH_SPACES = ("source", "native")
 # What --match-to takes besides an image.
 MATCH_NORMALIZED = "normalized"
 EXPORTS = ("onnx", "torchscript")
+# Of whom the intermediate files are kept: of nobody, of visits that failed, of all.
+KEEP_WORK = ("never", "on-error", "always")
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
 # Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
@@ -57,6 +59,9 @@ class Settings:
         Go on where ``dataset_description.json`` is missing or incomplete.
     work_dir : Path or None
         Where intermediate files live; default ``work`` in the output folder.
+    keep_work : str
+        Whose stay there once a visit has been worked on: ``never`` anybody's, ``on-error`` those of visits that
+        failed, ``always`` all. An interrupted run keeps what it goes on from.
     nprocs, omp_nthreads : int or None
         Processes at a time, and threads of the group level; a step of the participant level takes one.
     mem_gb : float or None
@@ -170,6 +175,7 @@ class Settings:
     bids_filter_file: Path | None = None
     skip_bids_validation: bool = False
     work_dir: Path | None = None
+    keep_work: str = "always"
     nprocs: int | None = None
     omp_nthreads: int | None = None
     mem_gb: float | None = None

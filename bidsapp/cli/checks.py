@@ -18,6 +18,7 @@ from bidsapp.settings import (
     DEVICES,
     EXPORTS,
     INPUT_MODES,
+    KEEP_WORK,
     LOSSES,
     MATCH_NORMALIZED,
     NETWORKS,
@@ -65,6 +66,7 @@ CHOICES = {
     "slice_axis": SLICE_AXES,
     "synth_space": SYNTH_SPACES,
     "export": EXPORTS,
+    "keep_work": KEEP_WORK,
 }
 
 

@@ -94,11 +94,17 @@ def execute(workflow: Workflow, grant: Grant, log_dir: Path, *, stop_on_first_cr
         progress_bar(workflow.name, total=len(names)) as update,
     ):
         follow = _follower(outcome, log_dir, update)
+        workers = Workers(_plugin_args(grant, follow))
         try:
-            workflow.run(plugin=Workers(_plugin_args(grant, follow)))
+            workflow.run(plugin=workers)
         except RuntimeError:
             if not outcome.failures:
                 raise
+        except BaseException as error:
+            workers.stop()
+            if not isinstance(error, Exception):  # interrupted
+                log.warning("%d of %d steps are done and kept", len(outcome.finished), len(names))
+            raise
     return outcome
 
 
