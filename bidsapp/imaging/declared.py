@@ -57,7 +57,7 @@ def check_declared(path: Path, memory_gb: float | None = None) -> int:
     size = "×".join(map(str, shape))
     if needed > memory_gb:
         raise DataError(
-            f"{path}: declares {size} voxels, which take {needed:.3g} GB of memory; {memory_gb:.3g} GB are granted",
+            f"{path}: declares {size} voxels, which take {needed:.3g} GB of memory, of {memory_gb:.3g} GB granted",
             "leave this scan out with --bids-filter-file, or give more with --mem",
         )
     on_disk = path.stat().st_size * (DEFLATE_RATIO if path.suffix == ".gz" else 1)

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from multiprocessing import parent_process
+from multiprocessing import forkserver, parent_process
 from multiprocessing.connection import wait
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -38,10 +38,19 @@ def attach(folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
         os.setpgid(0, 0)
+    _let_server_go()
     if sys.platform == "linux":
         # At once, also while ANTs keeps Python from running. The parent is a server that ends with the run.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _let_server_go() -> None:
+    """Close what keeps the server of processes alive; Python hands it to each, and the run alone is to have it."""
+    server = forkserver._forkserver  # type: ignore[attr-defined]
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None
 
 
 def _end_with_parent() -> None:

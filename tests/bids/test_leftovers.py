@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,13 @@ def out(tmp_path):
 def test_a_file_of_a_living_writer_stays_and_goes_once_it_was_killed(out):
     command = [sys.executable, "-c", WRITER, str(out / "sub-01/anat/sub-01_T1w.nii.gz")]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    named = writer.stdout.readline().strip()
+    named = Path(writer.stdout.readline().strip())
     assert sweep(out) == []
-    assert os.path.exists(named)
+    assert named.exists()
     writer.kill()
     writer.communicate()
-    assert [str(path) for path in sweep(out)] == [named]
-    assert not os.path.exists(named)
+    assert sweep(out) == [named]
+    assert not named.exists()
 
 
 def test_everything_is_looked_through_and_only_temporary_names_go(out):

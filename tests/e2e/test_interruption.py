@@ -134,7 +134,7 @@ def test_a_run_that_is_told_to_end_says_so_and_leaves_no_process(number, code, p
     out = tmp_path / "out"
     process = start(phantom_cohort, out, "participant", tmp_path.name)
     for _ in range(HANGS):  # until steps are under way
-        if len(list(out.glob("work/participant/*/*/*/_report"))) > 1 or process.poll() is not None:
+        if len(list(out.glob("work/participant/*/*/*/result_*.pklz"))) > 1 or process.poll() is not None:
             break
         time.sleep(0.5)
     process.send_signal(number)
@@ -147,3 +147,13 @@ def test_a_run_that_is_told_to_end_says_so_and_leaves_no_process(number, code, p
     assert said.rstrip().endswith(f"[exit {code}]")
     wait_until_gone(tmp_path.name)
     assert temporary(out) == []
+
+
+def test_the_same_input_leaves_the_same_bytes_however_it_was_spread(calm, phantom_cohort, tmp_path):
+    folder, _ = calm
+    for level in ("participant", "group"):
+        code, said = finish(
+            start(phantom_cohort, tmp_path / "out", level, "spread", "--nprocs", "1", "-w", tmp_path)
+        )
+        assert code == 0, said
+    assert differing(tmp_path / "out", folder / "group") == []

@@ -73,7 +73,7 @@ def test_an_ordinary_image_passes_in_either_byte_order(tmp_path):
         header.set_data_dtype(np.int16)
         nib.Nifti1Image(np.asarray(image().dataobj), image().affine, header).to_filename(path)
         assert check_declared(path, memory_gb=0.01) == 352 + 2 * 50**3
-        with pytest.raises(DataError, match=r"0\.00175 GB of memory; 0\.001 GB"):
+        with pytest.raises(DataError, match=r"0\.00175 GB of memory, of 0\.001 GB"):
             check_declared(path, memory_gb=0.001)
 
 
