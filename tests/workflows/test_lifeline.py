@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from bidsapp.errors import ExitCode
 from bidsapp.workflows.workers import no_room
 
@@ -53,6 +55,7 @@ def start(tmp_path, *words):
     return run, *map(int, run.stdout.readline().split())
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_a_run_that_was_killed_also_within_a_library(tmp_path):
     run, worker, child = start(tmp_path, "hold")
     run.kill()
@@ -61,6 +64,7 @@ def test_a_worker_ends_with_a_run_that_was_killed_also_within_a_library(tmp_path
     os.kill(child, signal.SIGKILL)  # a program that a step started holds nothing of ours
 
 
+@pytest.mark.slow
 def test_killing_takes_what_a_step_started_along(tmp_path):
     run, worker, child = start(tmp_path, "stop")
     run.stdin.write("\n")
