@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit lint format clean
+.PHONY: install demo bundle test test-unit kill-test lint format clean
 
 install: $(STAMP)
 
@@ -56,6 +56,10 @@ test: install
 # The quick ones, in less than three minutes on two cores.
 test-unit: install
 	$(PYTEST) -m "not slow"
+
+# Kills both levels at 30 random moments, and compares what the same command then leaves with an undisturbed run.
+kill-test: install
+	SYNTHPREP_KILLS=30 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_interruption.py
 
 lint: install
 	$(BIN)/ruff check .
