@@ -47,14 +47,24 @@ def temporary_for(goal: Path) -> Iterator[Path]:
     Path
         The temporary file. It is closed before it is renamed: some file systems say only then that they are full.
     """
-    handle, temporary = _locked(goal)
+    try:
+        handle, temporary = _locked(goal)
+    except OSError as error:
+        raise _about(error, goal) from error
     try:
         yield temporary
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _about(error, goal) from error
         raise
     finally:
         os.close(handle)
+
+
+def _about(error: OSError, goal: Path) -> OSError:
+    """Return an error that names the file that was to be written, and not one that nobody has heard of."""
+    return OSError(error.errno, error.strerror, str(goal))
 
 
 def sweep(out: Path, participants: Iterable[str] = ()) -> list[Path]:

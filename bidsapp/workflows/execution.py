@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +135,7 @@ def _follower(
 def _failure(node: Node, log_dir: Path) -> Failure:
     """Return what a failed node left to say."""
     file = Path(node.output_dir()) / ERROR_FILE
-    if file.is_file():
+    with suppress(OSError, ValueError):  # none, or on a full disk an empty one
         said = json.loads(file.read_text(encoding="utf-8"))
         return Failure(node.fullname, said["message"], said["hint"], ExitCode(said["exit_code"]))
     message = f"{node.fullname.split('.', 2)[-1]}: the step failed unexpectedly"
@@ -175,8 +175,8 @@ def _plugin_args(grant: Grant, follow: Callable[[Node, str], None]) -> dict[str,
 
 @contextmanager
 def _worker_environment(nipype_folder: Path) -> Iterator[None]:
-    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that only warns."""
-    write_text("[logging]\nworkflow_level = WARNING\ninterface_level = WARNING\n", nipype_folder / "nipype.cfg")
+    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that leaves words to the run."""
+    write_text("[logging]\nworkflow_level = ERROR\ninterface_level = ERROR\n", nipype_folder / "nipype.cfg")
     wanted = {
         **DETERMINISTIC_ENVIRONMENT,
         "OMP_NUM_THREADS": "1",
