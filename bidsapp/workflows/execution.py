@@ -175,7 +175,7 @@ def _plugin_args(grant: Grant, follow: Callable[[Node, str], None]) -> dict[str,
 
 @contextmanager
 def _worker_environment(nipype_folder: Path) -> Iterator[None]:
-    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that leaves words to the run."""
+    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that leaves words to us."""
     write_text("[logging]\nworkflow_level = ERROR\ninterface_level = ERROR\n", nipype_folder / "nipype.cfg")
     wanted = {
         **DETERMINISTIC_ENVIRONMENT,
