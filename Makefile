@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit container container-test lint lint-infra slurm-test parallel-test format clean
+.PHONY: install demo bundle test test-unit container container-test lint lint-infra slurm-test parallel-test kill-test format clean
 
 install: $(STAMP)
 
@@ -72,6 +72,10 @@ slurm-test: install
 # Twenty participant jobs that write into one folder at once.
 parallel-test: install
 	SYNTHPREP_PARALLEL_JOBS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/e2e/test_parallel.py
+
+# Kills both levels at 30 random moments, and compares what the same command then leaves with an undisturbed run.
+kill-test: install
+	SYNTHPREP_KILLS=30 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_interruption.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.signature import sign
 from bidsapp.synthesis.trust import judge
 from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
+from bidsapp.text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -230,8 +230,8 @@ def _existing(output_dir: Path, path: str, *others: str) -> dict[str, Any]:
     if not all(file.is_file() for file in (sidecar, *(output_dir / name for name in (path, *others)))):
         return {}
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
-    except ValueError:
+        content = read_json(sidecar)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 

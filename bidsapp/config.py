@@ -10,6 +10,10 @@ from typing import Any
 
 from bidsapp.errors import UsageError
 from bidsapp.settings import Settings
+from bidsapp.text import read_text
+
+# Bytes; ours have three thousand.
+LARGEST = 1_000_000
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -31,10 +35,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         The file is missing or no TOML, or has an unknown name or a value of the wrong type.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_text(path, LARGEST))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "give --config-file an existing file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: no valid TOML: {error}", "see logs/<run>/config.toml of a run") from error
     unknown = sorted(set(values) - Settings.known_names())
     if unknown:

@@ -1,6 +1,10 @@
 """Errors that a person can act on: a message, a hint, and the exit status of the run they end."""
 
+import errno
 from enum import IntEnum
+
+# A disk that is full, a quota that is used up, a disk that became read-only: whatever is tried next fails, too.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 class ExitCode(IntEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from bidsapp import __version__
 from bidsapp.admission import admit, check_asked, check_contrasts, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
+from bidsapp.bids.fence import check_fence, folders_of
 from bidsapp.bids.gather import gather
 from bidsapp.bids.participants import update_participants
 from bidsapp.console import progress_bar
@@ -120,6 +122,7 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus,
         dry_run(settings, gathered, named, parent, everyone, fabric)
         selected = [VisitStatus(visit.pair.visit, "selected") for visit in gathered.visits]
         return (*selected, *skipped, *_failed(gathered))
+    check_fence(settings.output_dir, (folder for visit in gathered.visits for folder in folders_of(visit.visit)))
     update_participants(settings.output_dir)  # a participant job that was killed has listed nobody
     gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
@@ -130,6 +133,8 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus,
     record(settings, gathered, bundle, predictions)
     if settings.export:
         _export(settings, bundle, settings.export)
+    if settings.keep_work != "always":
+        shutil.rmtree(settings.work / "ravel", ignore_errors=True)
     return (*statuses, *skipped, *_failed(gathered))
 
 
@@ -223,7 +228,7 @@ def _trained(
     memory_gb: float,
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
-    from bidsapp.synthesis.checkpoint import kept_plans
+    from bidsapp.synthesis.checkpoint import kept_if_interrupted, kept_plans
     from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle
     from bidsapp.synthesis.plan import plan_to_json
 
@@ -232,6 +237,7 @@ def _trained(
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
+    check_fence(settings.output_dir, [str(path.relative_to(settings.output_dir))])
     features, presence = features_asked(settings, parent), settings.allow_missing_source
     all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
     with stored_pairs(pairs, features, settings.work / "group", memory_gb, presence=presence) as (
@@ -249,7 +255,7 @@ def _trained(
         rival = f" and {baseline.network}" if baseline else ""
         log.info("training %d folds of %s%s", len(folds), plan.network, rival)
         log.info("plan: %s", json.dumps(plan_to_json(plan)))
-        with _training_bar(len(folds), plan, baseline) as on_step:
+        with kept_if_interrupted(checkpoints), _training_bar(len(folds), plan, baseline) as on_step:
             return train_bundle(
                 path,
                 all_pairs,
@@ -271,7 +277,9 @@ def _trained(
 def _export(settings: Settings, bundle: Bundle, form: str) -> None:
     from bidsapp.synthesis.export import export_bundle
 
-    log.info("exported: %s", export_bundle(bundle, settings.output_dir / names.exported(bundle.name), form))
+    folder = names.exported(bundle.name)
+    check_fence(settings.output_dir, [folder])
+    log.info("exported: %s", export_bundle(bundle, settings.output_dir / folder, form))
 
 
 @contextmanager

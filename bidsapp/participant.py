@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
+from bidsapp.bids.fence import check_fence, folders_of
 from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import write_scans
 from bidsapp.errors import ExitCode
@@ -66,6 +68,7 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
     """
     if not selection.visits:
         return ()
+    check_fence(settings.output_dir, (folder for visit in selection.visits for folder in folders_of(visit)))
     plugin = read_plugin(settings.use_plugin)
     statuses: list[VisitStatus] = []
     stopped = False
@@ -78,7 +81,9 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
             workflow = init_run_wf(settings, visits)
             outcome = execute(workflow, grant, log_dir, stop_on_first_crash=stop, plugin=plugin, title=title)
             stopped = stop and bool(outcome.failures)
-        statuses += [_record(settings, visit, outcome) for visit in visits]
+        for visit in visits:
+            statuses.append(_record(settings, visit, outcome))
+            _tidy(settings, visit, statuses[-1])
         update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
     return tuple(statuses)
 
@@ -110,6 +115,12 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
     return status
+
+
+def _tidy(settings: Settings, visit: Visit, status: VisitStatus) -> None:
+    """Remove a visit's intermediate files, unless they are to be kept."""
+    if settings.keep_work == "never" or (settings.keep_work == "on-error" and status.state == "done"):
+        shutil.rmtree(node_folder(settings, f"{RUN}.{visit_name(visit)}"), ignore_errors=True)
 
 
 def _status(visit: Visit, failures: Sequence[Failure], seconds: float, *, complete: bool) -> VisitStatus:

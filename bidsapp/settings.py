@@ -32,6 +32,8 @@ SYNTH_SPACES = ("source", "native")
 # What --match-to takes besides an image.
 MATCH_NORMALIZED = "normalized"
 EXPORTS = ("onnx", "torchscript")
+# Of whom the intermediate files are kept: of nobody, of visits that failed, of all.
+KEEP_WORK = ("never", "on-error", "always")
 REGISTRATIONS = ("rigid", "affine")
 TEMPLATE_REGISTRATIONS = ("syn", "affine")
 # Those that the group level fits to a cohort, and the scale that images get before, at the participant level.
@@ -61,6 +63,9 @@ class Settings:
         Where intermediate files live; default ``work`` in the output folder.
     use_plugin : str or None
         How steps of the participant level are run: a Nipype plugin's name, or the path of a YAML file.
+    keep_work : str
+        Whose stay there once a visit has been worked on: ``never`` anybody's, ``on-error`` those of visits that
+        failed, ``always`` all. An interrupted run keeps what it goes on from.
     nprocs, omp_nthreads : int or None
         Processes at a time, and threads of the group level; a step of the participant level takes one.
     mem_gb : float or None
@@ -176,6 +181,7 @@ class Settings:
     skip_bids_validation: bool = False
     work_dir: Path | None = None
     use_plugin: str | None = None
+    keep_work: str = "always"
     nprocs: int | None = None
     omp_nthreads: int | None = None
     mem_gb: float | None = None

@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples in every run, however busy the machine is; `benchmarks/fuzz_headers.py` draws others.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60, database=None)
+hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).parents[1]
 

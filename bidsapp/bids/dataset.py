@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from bidsapp.bids.names import DESCRIPTIONS
 from bidsapp.bids.precomputed import datasets
 from bidsapp.bids.sink import write_json, write_text, write_tsv
 from bidsapp.errors import CannotCreateError, UsageError
+from bidsapp.text import read_json, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,17 +143,22 @@ def update_descriptions(out: Path, settings: Settings) -> None:
     known = {row["desc_id"] for row in rows}
     path = out / "descriptions.tsv"
     if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            rows += [
-                row for row in csv.DictReader(file, delimiter="\t") if row.get("desc_id") not in {None, *known}
-            ]
+        with suppress(ValueError):  # a damaged one is written anew
+            rows += [row for row in read_table(path) if row.get("desc_id") not in {None, *known}]
     write_tsv(rows, path, ["desc_id", "description"])
 
 
 def _description(settings: Settings) -> dict[str, Any]:
     """Return the description that is there, or a new one, with the links of this run."""
     path = settings.output_dir / "dataset_description.json"
-    description = json.loads(path.read_text(encoding="utf-8")) if path.exists() else _new_description(settings)
+    try:
+        description = read_json(path) if path.exists() else _new_description(settings)
+    except ValueError as error:
+        raise CannotCreateError(
+            f"{path}: no JSON: {error}", "correct it, or give another output folder"
+        ) from error
+    if not isinstance(description, dict) or not isinstance(description.get("DatasetLinks", {}), dict):
+        raise CannotCreateError(f"{path}: describes no dataset", "correct it, or give another output folder")
     links = {name: _relative(settings, folder) for name, folder in datasets(settings.derivatives).items()}
     return {**description, "DatasetLinks": {**description.get("DatasetLinks", {}), **links}}
 
@@ -165,7 +170,7 @@ def _relative(settings: Settings, folder: Path) -> str:
 def dataset_name(dataset: Path) -> str:
     """Return the name that a dataset gives itself, empty where it has none."""
     try:
-        content = json.loads((dataset / "dataset_description.json").read_text(encoding="utf-8"))
+        content = read_json(dataset / "dataset_description.json")
     except (OSError, ValueError):
         return ""
     return str(content.get("Name", "")) if isinstance(content, dict) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 
+from bidsapp import text
 from bidsapp.bids import names
 from bidsapp.bids.scans import RUN_AGAIN, on_reference, quality_of, read_scans, scan_of
 from bidsapp.errors import DataError, NothingSelectedError
@@ -250,14 +250,14 @@ def read_scale(sidecar: Path) -> Scale:
     """Return the intensity scale of a normalized image; `DataError` where its sidecar has none."""
     try:
         return scale_from_json(read_json(sidecar)["IntensityScale"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{sidecar}: no intensity scale ({error})", RUN_AGAIN) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a sidecar; `DataError` where it is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = text.read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: missing or damaged ({error})", RUN_AGAIN) from error
     return content if isinstance(content, dict) else {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 from bidsapp.bids.lock import locked
 from bidsapp.bids.sink import write_tsv
-from bidsapp.errors import UsageError
+from bidsapp.errors import DataError, UsageError
+from bidsapp.text import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,8 @@ def column_of(dataset: Path, column: str) -> dict[str, str]:
     ------
     UsageError
         There is no such column; names those that are there.
+    DataError
+        The table cannot be read.
     """
     rows = _read(dataset / TABLE)
     there = dict.fromkeys(name for row in rows.values() for name in row if name != IDENTIFIER)
@@ -71,6 +73,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     """Return participant → row; none where there is no table."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        return {row[IDENTIFIER]: {k: v for k, v in row.items() if k} for row in rows if row.get(IDENTIFIER)}
+    try:
+        return {row[IDENTIFIER]: row for row in read_table(path) if row.get(IDENTIFIER)}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "correct the table, or move it away") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from typing import TYPE_CHECKING
 
 from bidsapp.bids.names import unplaced
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# BIDS allows letters and digits, and since 1.10 the plus sign; nothing that means something to a shell or a page.
+LABEL = re.compile("[A-Za-z0-9+]+")
+
 
 def named_images(root: Path, paths: Iterable[str]) -> list[str]:
     """Return the images whose names begin with the participant of their folder, and warn of all others.
@@ -24,7 +28,11 @@ def named_images(root: Path, paths: Iterable[str]) -> list[str]:
     named = []
     for path in sorted(paths):
         folder, *_ = os.path.relpath(path, root).partition(os.sep)
-        if f"sub-{entities_of(path).get('sub')}" == folder:
+        entities = entities_of(path)
+        wrong = [key for key in ("sub", "ses") if not LABEL.fullmatch(entities.get(key, "0"))]
+        if wrong:
+            log.warning("%r is left out: its %s- is no label of letters and digits", path, wrong[0])
+        elif f"sub-{entities.get('sub')}" == folder:
             named.append(path)
         else:
             log.warning("%s is left out: its name does not begin with %s_", path, folder)
@@ -39,6 +47,9 @@ def scan_of(root: Path, path: str, contrast: str, *, only: bool) -> Scan:
 
 def complaint(scan: Scan) -> str:
     """Return why no derivative can be named after a scan; empty where one can."""
+    wrong = [f"{key}-{label}" for key, label in scan.entities.items() if not LABEL.fullmatch(label)]
+    if wrong:
+        return f"{str(scan.path)!r}: {wrong[0]!r} is no label of letters and digits"
     unknown = unplaced(scan.entities)
     return f"{scan.path}: BIDS has no {' and no '.join(f'{key}-' for key in unknown)} in names" if unknown else ""
 

@@ -5,7 +5,6 @@ Synthesized images stand in it with their verdict, and are no scans: only `write
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from contextlib import suppress
@@ -17,6 +16,7 @@ from bidsapp.bids.dataset import SCANS_COLUMNS
 from bidsapp.bids.sink import write_tsv
 from bidsapp.errors import DataError
 from bidsapp.records import Scan
+from bidsapp.text import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,8 +45,7 @@ def read_scans(table: Path) -> list[Row]:
 
 def _read(table: Path) -> list[Row]:
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
+        return read_table(table)
     except (OSError, ValueError) as error:
         raise DataError(f"{table}: missing or damaged ({error})", RUN_AGAIN) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import os
 import re
@@ -16,6 +15,7 @@ from bidsapp.bids.raw import complaint, named_images, scan_of, suffix_of, visit_
 from bidsapp.bids.shards import part_of
 from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
 from bidsapp.records import Selection, Skip, Visit
+from bidsapp.text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,7 +86,7 @@ def check_dataset(settings: Settings) -> None:
     if settings.skip_bids_validation:
         return
     try:
-        content = json.loads(description.read_text(encoding="utf-8"))
+        content = read_json(description)
     except OSError as error:
         raise InvalidBidsError(f"{description}: {error.strerror}", hint) from error
     except ValueError as error:
@@ -109,7 +109,7 @@ def read_filters(
     if path is None:
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {error}", "give --bids-filter-file a JSON file") from error
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
@@ -121,9 +121,17 @@ def read_filters(
     for contrast, filters in content.items():
         if contrast.lower() not in by_case:
             raise UsageError(f"{path}: unknown contrast {contrast}", f"this run knows {', '.join(contrasts)}")
+        for entity, value in filters.items():
+            if not all(part is None or isinstance(part, str | int | float) for part in _parts(value)):
+                hint = "write a label, a number, null, or a list of them"
+                raise UsageError(f"{path}: {entity} of {contrast} is no filter: {value!r}"[:400], hint)
         for entity in sorted(set(filters) - known):
             raise UsageError(f"{path}: unknown entity {entity}", f"pybids knows {', '.join(sorted(known))}")
     return {by_case[contrast.lower()]: filters for contrast, filters in content.items()}
+
+
+def _parts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _participants(settings: Settings) -> list[str]:

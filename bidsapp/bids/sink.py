@@ -7,13 +7,13 @@ import gzip
 import io
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 
+from bidsapp.bids.leftovers import temporary_for
 from bidsapp.bids.names import sidecar as sidecar_path
 
 if TYPE_CHECKING:
@@ -40,19 +40,18 @@ def write_bytes(content: bytes, path: Path) -> Path:
     Path
         `path`.
     """
-    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+    if _holds(path, content):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with temporary_for(path) as temporary:
+        temporary.write_bytes(content)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     return path
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
 
 
 def write_text(text: str, path: Path) -> Path:
@@ -102,7 +101,6 @@ def write_image(image: nib.Nifti1Image, path: Path, sidecar: Mapping[str, Any], 
     Path
         `path`.
     """
-    write_json(sidecar, path.with_name(Path(sidecar_path(path.name)).name))
     values = np.asarray(image.dataobj)
     rounded = np.rint(values) if np.issubdtype(dtype, np.integer) else values
     stored = nib.Nifti1Image(rounded.astype(dtype), image.affine)
@@ -110,7 +108,11 @@ def write_image(image: nib.Nifti1Image, path: Path, sidecar: Mapping[str, Any], 
     stored.set_qform(image.affine, code)
     stored.set_sform(image.affine, code)
     stored.header.set_xyzt_units("mm", "sec")
-    return write_bytes(gzip.compress(stored.to_bytes(), GZIP_LEVEL, mtime=0), path)
+    content = gzip.compress(stored.to_bytes(), GZIP_LEVEL, mtime=0)
+    if not _holds(path, content):
+        path.unlink(missing_ok=True)  # or a run killed in between would leave the old image with the new sidecar
+    write_json(sidecar, path.with_name(Path(sidecar_path(path.name)).name))
+    return write_bytes(content, path)
 
 
 def _umask() -> int:

@@ -19,6 +19,7 @@ from bidsapp.settings import (
     DEVICES,
     EXPORTS,
     INPUT_MODES,
+    KEEP_WORK,
     LOSSES,
     MATCH_NORMALIZED,
     NETWORKS,
@@ -66,6 +67,7 @@ CHOICES = {
     "slice_axis": SLICE_AXES,
     "synth_space": SYNTH_SPACES,
     "export": EXPORTS,
+    "keep_work": KEEP_WORK,
 }
 
 

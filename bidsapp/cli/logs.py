@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,18 @@ class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
         sys.stderr.write(f"{self.format(record)}\n")
+
+
+class _FileHandler(logging.FileHandler):
+    """Writes to the log file for as long as that can be: a full disk is said once, by what ends the run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Close the file, whatever is left to write."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
@@ -57,6 +69,6 @@ def logging_to(file: Path | None, verbosity: int) -> Iterator[None]:
 def _file_handler(file: Path | None) -> logging.Handler:
     if file is None:
         return logging.NullHandler()
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = _FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     return handler

@@ -9,18 +9,19 @@ import secrets
 import signal
 import sys
 import traceback
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
-from bidsapp.errors import AppError, CannotCreateError, ExitCode
+from bidsapp.cli.signals import Terminate, error_of, interruptible
+from bidsapp.errors import NO_ROOM, AppError, CannotCreateError, ExitCode
 from bidsapp.home import at_home
 from bidsapp.launch import follows
 from bidsapp.status import RunStatus, VisitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bidsapp.settings import Settings
@@ -29,15 +30,6 @@ log = logging.getLogger(__name__)
 
 # Nipype, niworkflows and TemplateFlow ask their servers for news unless told not to.
 OFFLINE = {"NO_ET": "1", "NIPYPE_NO_ET": "1", "TEMPLATEFLOW_AUTOUPDATE": "off"}
-AGAIN = "run the same command again to go on where it stopped"
-
-
-class _InterruptedError(AppError):
-    exit_code = ExitCode.INTERRUPTED
-
-
-class _TerminatedError(AppError):
-    exit_code = ExitCode.TERMINATED
 
 
 class _InputOutputError(AppError):
@@ -46,10 +38,6 @@ class _InputOutputError(AppError):
 
 class _UnexpectedError(AppError):
     pass
-
-
-class _Terminate(BaseException):
-    """SIGTERM has come; as `KeyboardInterrupt` does, it passes by every ``except Exception``."""
 
 
 @at_home()
@@ -75,15 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _follow(settings)
     visits: list[VisitStatus] = []
     log_dir: Path | None = None
+
+    def give_up(error: AppError) -> None:
+        os._exit(_finish(RunStatus(tuple(visits), error), log_dir))
+
     with ExitStack() as stack:
         try:
-            stack.enter_context(_terminable())
+            stack.enter_context(interruptible(give_up))
             log_dir = None if settings.dry_run else _open_run(settings)
             stack.enter_context(logging_to(log_dir and log_dir / "synthprep.log", settings.verbosity))
             _run_levels(settings, log_dir, visits)
             error = None
-        except (Exception, KeyboardInterrupt, _Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
+        except (Exception, KeyboardInterrupt, Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
             error = _as_app_error(raised, settings, log_dir)
+            _sweep(settings, log_dir)
         return _finish(RunStatus(tuple(visits), error, may_be_empty=settings.shard is not None), log_dir)
 
 
@@ -106,32 +99,17 @@ def _follow(settings: Settings) -> int:
     return int(ExitCode.OK)
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as an exception does, so that files are closed and the last line is written."""
-    main_process = os.getpid()
-
-    def terminate(*_: Any) -> None:
-        if os.getpid() != main_process:  # a forked worker has nothing to say
-            os._exit(ExitCode.TERMINATED)
-        raise _Terminate
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _open_run(settings: Settings) -> Path:
     """Create the output folder, the work folder and the folder of this run's logs."""
     from bidsapp.bids.dataset import open_derivatives
+    from bidsapp.bids.fence import SHARED, check_fence
     from bidsapp.bids.select import check_dataset
     from bidsapp.bids.sink import write_text
 
     if "participant" in settings.levels:
         check_dataset(settings)  # before anything is created
     out = open_derivatives(settings)
+    check_fence(out, SHARED)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     log_dir = out / "logs" / f"{now}-{secrets.token_hex(4)}"  # a thousand jobs start in one second
     try:
@@ -141,7 +119,16 @@ def _open_run(settings: Settings) -> Path:
     except OSError as error:
         hint = "give folders that can be written; --work-dir names the one of intermediate files"
         raise CannotCreateError(f"{error.filename or out}: {error.strerror}", hint) from error
+    _sweep(settings, log_dir)
     return log_dir
+
+
+def _sweep(settings: Settings, log_dir: Path | None) -> None:
+    """Remove what killed runs, or the workers of this one, left half written; not in a dry run."""
+    from bidsapp.bids.leftovers import sweep
+
+    if log_dir is not None:
+        sweep(settings.output_dir, settings.participant_label)
 
 
 def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStatus]) -> None:
@@ -186,10 +173,8 @@ def _show(selection: Any) -> list[VisitStatus]:
 
 def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | None) -> AppError:
     """Turn whatever ended the run into a message, a hint and an exit status."""
-    if isinstance(raised, KeyboardInterrupt):
-        return _InterruptedError("interrupted", AGAIN)
-    if isinstance(raised, _Terminate):
-        return _TerminatedError("terminated", AGAIN)
+    if isinstance(raised, KeyboardInterrupt | Terminate):
+        return error_of(signal.SIGINT if isinstance(raised, KeyboardInterrupt) else signal.SIGTERM)
     if settings.debug:
         traceback.print_exception(raised)
     if isinstance(raised, AppError):
@@ -197,6 +182,8 @@ def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | Non
     logging.getLogger().error("unexpected error", exc_info=raised)  # the root: to the file, not to the console
     where = f"see {log_dir / 'synthprep.log'}" if log_dir else "run again with --debug"
     if isinstance(raised, OSError):
+        if raised.errno in NO_ROOM:
+            where = f"make room, and run the same command again; {where}"
         return _InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
     return _UnexpectedError(f"unexpected {type(raised).__name__}: {raised}", f"{where}, and report it")
 

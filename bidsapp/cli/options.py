@@ -12,6 +12,7 @@ from bidsapp.settings import (
     BIAS_CORRECTIONS,
     DEVICES,
     EXPORTS,
+    KEEP_WORK,
     MATCH_NORMALIZED,
     NETWORKS,
     NORMALIZATIONS,
@@ -189,6 +190,12 @@ def add_resources(group: argparse._ArgumentGroup) -> None:
 def add_run(group: argparse._ArgumentGroup) -> None:
     """Add the options of how a run goes."""
     group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="intermediate files (OUTPUT_DIR/work)")
+    group.add_argument(
+        "--keep-work",
+        choices=KEEP_WORK,
+        help="of which visits they stay when all have had their turn; a visit whose files are gone is computed "
+        f"anew by the next run ({default('keep_work')})",
+    )
     group.add_argument("--config-file", type=Path, metavar="TOML", help="settings of an earlier run")
     group.add_argument(
         "--dry-run",

@@ -9,7 +9,10 @@ from typing import Any
 
 from bidsapp.errors import UsageError
 from bidsapp.settings import Settings
+from bidsapp.text import read_text
 
+# Bytes of a list of labels.
+LARGEST = 16_000_000
 LABEL = re.compile(r"[A-Za-z0-9+]+")
 MEMORY_UNITS = {"": 1e-3, "M": 1e-3, "MB": 1e-3, "MIB": 2**20 / 1e9, "G": 1.0, "GB": 1.0, "GIB": 2**30 / 1e9}
 
@@ -31,8 +34,8 @@ class Labels(argparse.Action):
         if LABEL.fullmatch(label):
             return [label]
         try:
-            lines = [line.split() for line in Path(word).read_text(encoding="utf-8").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
+            lines = [line.split() for line in read_text(Path(word), LARGEST).split("\n")]
+        except (OSError, ValueError) as error:
             raise argparse.ArgumentError(self, f"{word!r} is neither a label nor a text file of labels") from error
         # The first column, so that a participants.tsv will do; its heading has an underscore, as no label has.
         labels = [fields[0].removeprefix(self.prefix) for fields in lines if fields and "_" not in fields[0]]

@@ -16,6 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.declared import LEAVE_OUT, check_declared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,6 @@ MAX_SHEAR = 1e-2
 # What a damaged file makes nibabel, zlib and numpy raise.
 UNREADABLE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
 CHUNK_BYTES = 1 << 22
-LEAVE_OUT = "leave this scan out with --bids-filter-file, or convert it again from its source"
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,15 @@ class CheckedImage:
     fingerprint: str
 
 
-def check_image(path: Path) -> CheckedImage:
+def check_image(path: Path, memory_gb: float | None = None) -> CheckedImage:
     """Read an image and apply the header policy.
 
     Parameters
     ----------
     path : Path
         A NIfTI file, or a symbolic link to one.
+    memory_gb : float or None
+        Memory that reading it may take; by default what this process was granted.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def check_image(path: Path) -> CheckedImage:
     DataError
         The image cannot be used; the message names the file, the reason and what to do.
     """
-    source = _open(path)
+    source = _open(path, memory_gb)
     decisions: list[str] = []
     shape = _shape(path, source, decisions)
     affine, code = chosen_affine(path, source, decisions)
@@ -88,13 +90,14 @@ def check_image(path: Path) -> CheckedImage:
     return CheckedImage(image, tuple(decisions), digest.hexdigest())
 
 
-def _open(path: Path) -> nib.Nifti1Image:
+def _open(path: Path, memory_gb: float | None) -> nib.Nifti1Image:
     if path.is_symlink() and not path.exists():
         raise DataError(f"{path}: content not fetched", f"run `datalad get {path}`")
     try:
+        declared = check_declared(path, memory_gb)
         image = nib.load(path)
         if path.suffix == ".gz":
-            _verify_checksum(path)
+            _verify_checksum(path, declared)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the dataset") from error
     except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
@@ -104,11 +107,14 @@ def _open(path: Path) -> nib.Nifti1Image:
     return image
 
 
-def _verify_checksum(path: Path) -> None:
+def _verify_checksum(path: Path, declared: int) -> None:
     """Read a gzip file to its end, where its checksum is: nibabel stops before it, and takes damaged voxels."""
+    read = 0
     with gzip.open(path) as file:
-        while file.read(CHUNK_BYTES):
-            pass
+        while chunk := file.read(CHUNK_BYTES):
+            read += len(chunk)
+            if read > 2 * declared + CHUNK_BYTES:
+                raise DataError(f"{path}: goes on for more than twice what its header declares", LEAVE_OUT)
 
 
 def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[int, int, int]:

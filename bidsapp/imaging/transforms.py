@@ -10,6 +10,7 @@ from nibabel.affines import apply_affine
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.itk import LPS
+from bidsapp.text import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Bytes of a file of one linear transform, comments included.
+LARGEST = 1_000_000
 # A file holds 12 digits, one of somebody else's perhaps 6.
 RIGID_TOLERANCE = 1e-4
 # ITK's transforms whose parameters are a 3 × 3 matrix and a shift.
@@ -97,7 +100,7 @@ def read_itk(path: Path) -> LinearTransform:
         The file is no ITK text file of one linear transform, by its matrix, in three dimensions.
     """
     try:
-        lines = [line.partition(":") for line in path.read_text(encoding="ascii").splitlines()]
+        lines = [line.partition(":") for line in read_text(path, LARGEST).split("\n")]
         (kind,) = (text.strip() for name, _, text in lines if name == "Transform")
         (parameters,), (centre,) = (
             [np.array(text.split(), float) for name, _, text in lines if name == wanted]

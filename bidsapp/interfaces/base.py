@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 from nipype.interfaces.base import SimpleInterface
 
-from bidsapp.errors import AppError
+from bidsapp.errors import AppError, ExitCode
 
 ERROR_FILE = "error.json"
 
@@ -27,14 +28,23 @@ class Step(SimpleInterface):
         try:
             self._results.update(self.step(folder))
         except AppError as error:
-            content = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
-            (folder / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
+            _leave_word(folder, error.message, error.hint, error.exit_code)
+            raise
+        except OSError as error:
+            message = f"{error.filename or folder}: {error.strerror or error}"
+            _leave_word(folder, message, "see the crash file in logs/", ExitCode.IO)
             raise
         return runtime
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Do the work in `folder` and return the outputs."""
         raise NotImplementedError
+
+
+def _leave_word(folder: Path, message: str, hint: str, code: ExitCode) -> None:
+    content = {"message": message, "hint": hint, "exit_code": int(code)}
+    with suppress(OSError):  # a full disk, which the run finds out by itself
+        (folder / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 def load(path: str) -> nib.Nifti1Image:

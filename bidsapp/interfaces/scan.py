@@ -35,6 +35,7 @@ class _CheckHeaderInput(BaseInterfaceInputSpec):
     in_file = traits.Str(mandatory=True, desc="scan as acquired; a string, for it may be a dangling link")
     ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
     given = File(exists=True, desc="an image to use instead; the acquired one is its identity")
+    memory_gb = traits.Float(nohash=True, desc="what may be read; a result does not depend on it")
     stamp = traits.Str(desc="size and time of the scan, and our version: a changed file is read again")
 
 
@@ -53,8 +54,9 @@ class CheckHeader(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return checked image, decisions, fingerprint and grid."""
-        acquired = check_image(Path(self.inputs.in_file))
-        checked = check_image(Path(self.inputs.given)) if isdefined(self.inputs.given) else acquired
+        memory_gb = self.inputs.memory_gb if isdefined(self.inputs.memory_gb) else None
+        acquired = check_image(Path(self.inputs.in_file), memory_gb)
+        checked = check_image(Path(self.inputs.given), memory_gb) if isdefined(self.inputs.given) else acquired
         image, said = checked.image, ()
         if self.inputs.ct:
             with naming(self.inputs.in_file):

@@ -18,7 +18,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +35,7 @@ from bidsapp.synthesis.manifest import (
     read_manifest,
     write_manifest,
 )
+from bidsapp.synthesis.partial import partial_folder, remove
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 from bidsapp.synthesis.population import read_population, write_population
 from bidsapp.synthesis.pseudonyms import identity
@@ -197,31 +197,29 @@ def write_bundle(
     -------
     Bundle
     """
-    temporary = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    write_weights(temporary, networks)
-    write_splits(temporary / SPLITS_FILE, splits)
-    write_calibration(temporary / CALIBRATION_FILE, calibration)
-    if earlier:
-        write_splits(temporary / EARLIER_FILE, earlier)
-    if population is not None:
-        write_population(temporary / POPULATION_FILE, population)
-    if trust is not None:
-        write_trust(temporary / TRUST_FILE, trust)
-    content: dict[str, Any] = {
-        "Format": FORMAT,
-        "Plan": plan_to_json(plan),
-        "Images": images.to_json(),
-        "TargetScale": target_scale.to_json(),
-        "Files": hashes(temporary),
-        "TrainingKey": training_key,
-        "Version": version,
-        **({"InitializedFrom": origin.to_json()} if origin else {}),
-    }
-    for name, text in extra.items():
-        (temporary / name).write_text(text, encoding="utf-8")
-    finish(temporary, path, content)
+    with partial_folder(path) as temporary:
+        write_weights(temporary, networks)
+        write_splits(temporary / SPLITS_FILE, splits)
+        write_calibration(temporary / CALIBRATION_FILE, calibration)
+        if earlier:
+            write_splits(temporary / EARLIER_FILE, earlier)
+        if population is not None:
+            write_population(temporary / POPULATION_FILE, population)
+        if trust is not None:
+            write_trust(temporary / TRUST_FILE, trust)
+        content: dict[str, Any] = {
+            "Format": FORMAT,
+            "Plan": plan_to_json(plan),
+            "Images": images.to_json(),
+            "TargetScale": target_scale.to_json(),
+            "Files": hashes(temporary),
+            "TrainingKey": training_key,
+            "Version": version,
+            **({"InitializedFrom": origin.to_json()} if origin else {}),
+        }
+        for name, text in extra.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        finish(temporary, path, content)
     return read_bundle(path)
 
 
@@ -240,7 +238,7 @@ def finish(folder: Path, goal: Path, content: Mapping[str, Any], **said: str) ->
     write_card(folder, replace(_bundle_of(folder, content), path=goal), **said)
     records = {name: digest for name, digest in hashes(folder).items() if name not in content["Files"]}
     write_manifest(folder, {**content, "Records": records})
-    shutil.rmtree(goal, ignore_errors=True)
+    remove(goal)
     folder.rename(goal)
 
 

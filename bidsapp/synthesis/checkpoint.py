@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ import torch
 from bidsapp.synthesis.plan import plan_from_json, plan_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bidsapp.records import Plan
@@ -78,13 +79,38 @@ class Checkpoint:
         """Write a state: tensors and plain Python types, in dictionaries and lists."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        torch.save(state, temporary)
-        temporary.replace(self.path)
+        try:
+            with temporary.open("wb") as file:  # given a path, PyTorch does not say that a disk is full
+                torch.save(state, file)
+            temporary.replace(self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def checkpoint_of(folder: Path, fold: int, network: str) -> Checkpoint:
     """Return the checkpoint of a fold's training of a network."""
     return Checkpoint(folder / f"fold-{fold}_{network}.pt")
+
+
+@contextmanager
+def kept_if_interrupted(folder: Path) -> Iterator[None]:
+    """Say what the next run goes on from, where something other than an error ends the block.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the checkpoints.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        written = [path.stat().st_mtime for path in folder.glob("*.pt")]
+        ago = f"the last one of {time.time() - max(written):.0f} s ago" if written else "none was due yet"
+        log.warning("checkpoints of %d trainings are kept, %s", len(written), ago)
+        raise
 
 
 def kept_plans(folder: Path, make: Callable[[], tuple[Plan, Plan | None]]) -> tuple[Plan, Plan | None]:

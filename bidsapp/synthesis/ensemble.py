@@ -245,11 +245,11 @@ def _metrics_table(measured: Sequence[Measurement]) -> str:
 
 def _history_table(trained: Sequence[Trained]) -> str:
     rows = [
-        [fold, step.number, f"{step.seconds:.3f}", f"{step.loss:.6g}"]
+        [fold, step.number, f"{step.loss:.6g}"]
         for fold, training in enumerate(trained)
         for step in training.history
     ]
-    return _tsv([["fold", "step", "seconds", "loss"], *rows])
+    return _tsv([["fold", "step", "loss"], *rows])  # no seconds: the same training is to leave the same bytes
 
 
 def _tsv(rows: Sequence[Sequence[object]]) -> str:

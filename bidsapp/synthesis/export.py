@@ -112,8 +112,10 @@ def export_bundle(bundle: Bundle, folder: Path, form: str) -> Path:
     about = json.dumps(_about(bundle, form, ensemble), indent=2, ensure_ascii=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
         with torch.no_grad(), _silence():
             (_write_onnx if form == "onnx" else _write_torchscript)(ensemble, _example(bundle.plan), temporary)
+        (folder / ABOUT_FILE).unlink(missing_ok=True)  # a link is replaced, not written through
         (folder / ABOUT_FILE).write_text(about + "\n", encoding="utf-8")
         temporary.rename(goal)
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bidsapp.errors import DataError, NoInputError
+from bidsapp.text import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,9 +136,8 @@ def _read_table(path: Path) -> dict[str, int]:
     """Return participant → fold."""
     fold_of: dict[str, int] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
+        rows = read_table(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "give a tab-separated table") from error
     for line, row in enumerate(rows, start=2):
         label = next((row[name] for name in PARTICIPANT_COLUMNS if row.get(name)), None)

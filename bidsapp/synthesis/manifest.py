@@ -94,7 +94,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", HINT) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: no JSON: {error}", HINT) from error
     if not isinstance(content, dict) or "Plan" not in content:
         raise DataError(f"{path}: not a bundle", HINT)

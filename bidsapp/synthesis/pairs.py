@@ -7,6 +7,7 @@ head and the air around it.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from nibabel.filebasedimages import ImageFileError
 from scipy import ndimage
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.declared import check_declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,8 +214,9 @@ def _bounding_box(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> tuple
 
 def _open(path: Path) -> nib.Nifti1Image:
     try:
+        check_declared(path)
         return nib.Nifti1Image.from_filename(path)
-    except (OSError, ImageFileError) as error:
+    except (OSError, EOFError, zlib.error, ImageFileError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error
 
 
@@ -223,5 +226,5 @@ def _read(path: Path, like: nib.Nifti1Image, box: tuple[slice, ...]) -> NDArray[
         raise DataError(f"{path}: not on the grid of its visit's brain mask", "run the participant level again")
     try:
         return np.asarray(image.dataobj, np.float32)[box]
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from bidsapp.errors import DataError
 from bidsapp.scales import Population
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_population(path: Path, population: Population) -> None:
     """Write the scale of a cohort."""
     numbers = {name: np.ascontiguousarray(values) for name, values in population.numbers.items()}
-    save_file(numbers, path, metadata={"method": population.method})
+    path.write_bytes(save(numbers, metadata={"method": population.method}))
 
 
 def read_population(path: Path) -> Population:

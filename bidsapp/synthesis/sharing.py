@@ -9,6 +9,7 @@ from bidsapp.errors import CannotCreateError
 from bidsapp.synthesis.bundle import INITIALIZER, finish, read_bundle
 from bidsapp.synthesis.card import CARD_FILE, UNDECIDED
 from bidsapp.synthesis.manifest import BUNDLE_FILE, read_manifest
+from bidsapp.synthesis.partial import partial_folder
 from bidsapp.synthesis.pseudonyms import pseudonyms, renamed
 from bidsapp.synthesis.seal import file_sha256, files_of
 
@@ -53,19 +54,17 @@ def share(
     if goal.exists():
         raise CannotCreateError(f"{goal}: exists", "give a new folder")
     names = pseudonyms(bundle.everybody)
-    temporary = goal.with_name(f".{goal.name}.partial")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name in files_of(content, path / BUNDLE_FILE):
-            if name.endswith(".safetensors"):
-                shutil.copyfile(path / name, temporary / name)
-            elif name != CARD_FILE:
-                text = (path / name).read_text(encoding="utf-8")
-                (temporary / name).write_text(renamed(text, names), encoding="utf-8")
-        files = {name: file_sha256(temporary / name) for name in content["Files"]}
-        use = {"Use": INITIALIZER} if initializer else {}
-        finish(temporary, goal, {**content, **use, "Files": files}, licence=licence, notes=notes)
+        with partial_folder(goal) as temporary:
+            for name in files_of(content, path / BUNDLE_FILE):
+                if name.endswith(".safetensors"):
+                    shutil.copyfile(path / name, temporary / name)
+                elif name != CARD_FILE:
+                    text = (path / name).read_text(encoding="utf-8")
+                    (temporary / name).write_text(renamed(text, names), encoding="utf-8")
+            files = {name: file_sha256(temporary / name) for name in content["Files"]}
+            use = {"Use": INITIALIZER} if initializer else {}
+            finish(temporary, goal, {**content, **use, "Files": files}, licence=licence, notes=notes)
     except OSError as error:
         raise CannotCreateError(f"{error.filename or goal}: {error.strerror}", "give another folder") from error
     return read_bundle(goal)

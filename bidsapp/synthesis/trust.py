@@ -18,6 +18,7 @@ import numpy as np
 from bidsapp.errors import DataError
 from bidsapp.synthesis.checks import CHECKS, check_of, reason
 from bidsapp.synthesis.signature import BINS, MASK, OUTPUT, TARGET
+from bidsapp.text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ def write_trust(path: Path, reference: TrustReference) -> None:
 def read_trust(path: Path) -> TrustReference:
     """Read what `write_trust` wrote; `DataError` where it is something else."""
     try:
-        return TrustReference.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return TrustReference.from_json(read_json(path))
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: nothing to judge by ({error})", "copy the bundle again") from error
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.intensity import HU_PER_UNIT
+from bidsapp.text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +133,7 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
 def read_calibration(path: Path) -> Calibration:
     """Read what `write_calibration` wrote; `DataError` where it is something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         residuals = tuple(
             Residuals(
                 str(row["Visit"]), str(row["Participant"]), int(row["Fold"]), tuple(map(float, row["Quantiles"]))

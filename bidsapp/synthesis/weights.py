@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from bidsapp.errors import DataError
 from bidsapp.synthesis.networks import build_network
@@ -34,7 +34,7 @@ def write_weights(folder: Path, networks: Sequence[nn.Module]) -> None:
     for fold, network in enumerate(networks):
         # MONAI's DynUNet has some layers by two names, and a file of safetensors nothing that is shared.
         state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
-        save_file(state, folder / weights_file(fold))
+        (folder / weights_file(fold)).write_bytes(save(state))  # save_file would not say that a disk is full
 
 
 def network_of(plan: Plan) -> nn.Module:

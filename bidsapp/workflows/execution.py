@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,8 @@ def execute(
     -------
     Outcome
     """
+    from bidsapp.workflows.workers import Workers
+
     plugin = plugin or Plugin()
     _configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
     outcome = Outcome()
@@ -107,11 +109,18 @@ def execute(
         progress_bar(title or workflow.name, total=len(names)) as update,
     ):
         follow = _follower(outcome, log_dir, update)
+        runner = _runner(plugin, workflow, grant, follow)
         try:
-            workflow.run(plugin=_runner(plugin, workflow, grant, follow))
+            workflow.run(plugin=runner)
         except RuntimeError:
             if not outcome.failures:
                 raise
+        except BaseException as error:
+            if isinstance(runner, Workers):  # a batch system's takes its jobs back by itself
+                runner.stop()
+            if not isinstance(error, Exception):  # interrupted
+                log.warning("%d of %d steps are done and kept", len(outcome.finished), len(names))
+            raise
     return outcome
 
 
@@ -142,7 +151,7 @@ def _follower(
 def _failure(node: Node, log_dir: Path) -> Failure:
     """Return what a failed node left to say."""
     file = Path(node.output_dir()) / ERROR_FILE
-    if file.is_file():
+    with suppress(OSError, ValueError):  # none, or on a full disk an empty one
         said = json.loads(file.read_text(encoding="utf-8"))
         return Failure(node.fullname, said["message"], said["hint"], ExitCode(said["exit_code"]))
     message = f"{node.fullname.split('.', 2)[-1]}: the step failed unexpectedly"
@@ -199,8 +208,8 @@ def _plugin_args(grant: Grant, follow: Callable[[Node, str], None]) -> dict[str,
 
 @contextmanager
 def _worker_environment(nipype_folder: Path) -> Iterator[None]:
-    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that only warns."""
-    write_text("[logging]\nworkflow_level = WARNING\ninterface_level = WARNING\n", nipype_folder / "nipype.cfg")
+    """Set what worker processes inherit: one thread each, ANTs' seed, and a Nipype that leaves words to us."""
+    write_text("[logging]\nworkflow_level = ERROR\ninterface_level = ERROR\n", nipype_folder / "nipype.cfg")
     wanted = {
         **DETERMINISTIC_ENVIRONMENT,
         "OMP_NUM_THREADS": "1",

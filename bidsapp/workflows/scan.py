@@ -73,6 +73,8 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
     result = Node(IdentityInterface(fields=[*REFERENCE_FIELDS, *FURTHER_FIELDS]), name="outputnode", mem_gb=0.01)
     check = CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan), **_given(method.image))
+    if settings.mem_gb is not None:
+        check.inputs.memory_gb = settings.mem_gb
     header = _node("header", check)
     brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain, **_given(method.mask)))
     resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))

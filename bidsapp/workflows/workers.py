@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import shutil
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
 
-from bidsapp.errors import ExitCode
+from bidsapp.errors import NO_ROOM, ExitCode
 from bidsapp.interfaces.base import ERROR_FILE
+from bidsapp.workflows.lifeline import attach, kill
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Node
+
+
+# Less than any image takes.
+SCANT_BYTES = 1 << 16
 
 
 class Workers(MultiProcPlugin):
@@ -24,6 +33,19 @@ class Workers(MultiProcPlugin):
     A pool that loses a process fails all nodes that were under way, and does not say whose process it was. Each of
     them is therefore tried once more, in a process of its own; the one that is killed again has failed.
     """
+
+    def __init__(self, plugin_args: dict[str, Any]) -> None:
+        super().__init__(plugin_args=plugin_args)
+        self.pools: list[ProcessPoolExecutor] = []
+        self.stopped = False
+        self.pool = self._new_pool(self.processors)  # in place of Nipype's, which has started no process yet
+
+    def stop(self) -> None:
+        """End all processes, also in the middle of a step."""
+        self.stopped = True
+        for pool in self.pools:
+            kill(list((pool._processes or {}).values()))
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
@@ -43,7 +65,7 @@ class Workers(MultiProcPlugin):
     def _ended(self, future: Future[dict[str, Any]], job: tuple[Node, bool, int], *, again: bool) -> None:
         """Hand on what came of a node; whatever happens, or Nipype waits for it for ever."""
         node, _, task = job
-        if future.cancelled():
+        if future.cancelled() or self.stopped:
             return
         error = future.exception()
         if error is None:
@@ -69,9 +91,30 @@ class Workers(MultiProcPlugin):
             return error
         return None
 
+    def _report_crash(self, node: Node, result: dict[str, Any] | None = None) -> Any:
+        """Write a crash file; where there is no room for any file, end the run, for all other steps would fail."""
+        if error := no_room(node, result):
+            raise error
+        return super()._report_crash(node, result)
+
     def _new_pool(self, size: int) -> ProcessPoolExecutor:
         context = get_context(self.plugin_args["mp_context"])
-        return ProcessPoolExecutor(size, context, process_initializer, (self._cwd,))
+        pool = ProcessPoolExecutor(size, context, attach, (self._cwd,))
+        self.pools.append(pool)
+        return pool
+
+
+def no_room(node: Node, result: dict[str, Any] | None) -> OSError | None:
+    """Return the error that says so where a step failed because nothing can be written any more, else ``None``."""
+    last = "".join((result or {}).get("traceback") or "")[-2000:]
+    folder = Path(node.base_dir)
+    for number in NO_ROOM:
+        if f"[Errno {number}]" in last:
+            named = re.findall(rf"\[Errno {number}\][^:\n]*: '([^'\n]+)'", last)
+            return OSError(number, os.strerror(number), named[-1] if named else str(folder))
+    if shutil.disk_usage(folder).free < SCANT_BYTES:  # libraries say it in words of their own
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    return None
 
 
 def _leave_word(node: Node) -> None:
