@@ -33,7 +33,7 @@ from bidsapp.synthesis.trust import judge
 from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -91,6 +91,7 @@ def apply_bundle(
     bundle: Bundle,
     fabric: Fabric,
     everyone: Sequence[Pair],
+    tell: Callable[[VisitStatus], None] = lambda _: None,
 ) -> tuple[list[VisitStatus], list[Prediction]]:
     """Predict visit by visit; an unreadable one costs only itself.
 
@@ -107,6 +108,8 @@ def apply_bundle(
     everyone : sequence of Pair
         All visits of the derivatives, those that are not predicted included: by one that the bundle knows, the
         others of its participant are known, too.
+    tell : callable
+        Is given the status of each visit once it is known.
 
     Returns
     -------
@@ -127,6 +130,7 @@ def apply_bundle(
                 statuses.append(VisitStatus(label, "failed", error.message, error.hint))
             else:
                 statuses.append(VisitStatus(label, "done", seconds=time.monotonic() - start))
+            tell(statuses[-1])
     return statuses, predictions
 
 

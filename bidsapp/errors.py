@@ -2,6 +2,9 @@
 
 from enum import IntEnum
 
+# What helps where memory ran out: fewer steps at a time, or more memory for them.
+MEMORY_HINT = "lower --nprocs, or give the job or container more memory and say so with --mem"
+
 
 class ExitCode(IntEnum):
     """Exit statuses, after BIDS-Apps and ``sysexits.h``."""

@@ -22,7 +22,7 @@ from bidsapp.rendering import check_rendering
 from bidsapp.resources import shared
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
-from bidsapp.status import VisitStatus
+from bidsapp.status import VisitStatus, pending
 from bidsapp.synthesis.crew import dismiss, hold, leading
 from bidsapp.synthesis.overrides import read_overrides
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
+def run(settings: Settings, grant: Grant, tell: Callable[..., None] = lambda *_: None) -> tuple[VisitStatus, ...]:
     """Train or read a bundle, and give every gathered visit a synthesized image; in a dry run, say so only.
 
     Parameters
@@ -55,6 +55,8 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
         What was asked for.
     grant : Grant
         Threads for PyTorch, and memory for what is learned from.
+    tell : callable
+        Is given the `VisitStatus` of visits as soon as they are known, and of those that are to be predicted.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     """
     grant = _of_one(grant, settings)
     with others_started(settings.to_toml(), settings.processes), leading(_fabric(settings, grant)) as fabric:
-        return _run(settings, grant, fabric)
+        return _run(settings, grant, fabric, tell)
 
 
 def follow(settings: Settings, grant: Grant) -> None:
@@ -101,7 +103,7 @@ def follow(settings: Settings, grant: Grant) -> None:
     fabric.follow(held)
 
 
-def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus, ...]:
+def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., None]) -> tuple[VisitStatus, ...]:
     named, parent = (_named(settings, path) for path in (settings.model, settings.init_from))
     known = named or parent
     gathered = _gathered(
@@ -119,12 +121,13 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus,
         dry_run(settings, gathered, named, parent, everyone, fabric)
         selected = [VisitStatus(visit.pair.visit, "selected") for visit in gathered.visits]
         return (*selected, *skipped, *_failed(gathered))
+    tell(*skipped, *(pending(visit.pair.visit) for visit in gathered.visits))
     gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
     check_rendering(settings, gathered.visits, named)
     bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
     dismiss(fabric)
-    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
+    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone, tell)
     record(settings, gathered, bundle, predictions)
     if settings.export:
         _export(settings, bundle, settings.export)

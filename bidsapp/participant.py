@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
@@ -15,11 +16,11 @@ from bidsapp.reports.records import Figure, VisitReport
 from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.execution import execute
-from bidsapp.workflows.nodes import RUN, node_folder, sink_node, spaces_node, visit_name
+from bidsapp.workflows.nodes import RUN, node_folder, place_of, sink_node, spaces_node, visit_name
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bidsapp.records import Scan, Selection, Visit
@@ -39,7 +40,13 @@ CAPTIONS = {
 }
 
 
-def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -> tuple[VisitStatus, ...]:
+def run(
+    settings: Settings,
+    selection: Selection,
+    grant: Grant,
+    log_dir: Path,
+    tell: Callable[[VisitStatus], None] = lambda _: None,
+) -> tuple[VisitStatus, ...]:
     """Preprocess visits.
 
     Parameters
@@ -52,6 +59,8 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
         How many nodes run at a time.
     log_dir : Path
         Crash files go here.
+    tell : callable
+        Is given the status of each visit once it is known, while the others go on.
 
     Returns
     -------
@@ -61,10 +70,19 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
     if not selection.visits:
         return ()
     workflow = init_run_wf(settings, selection.visits)
-    outcome = execute(workflow, grant, log_dir, stop_on_first_crash=settings.stop_on_first_crash)
-    statuses = tuple(_record(settings, visit, outcome) for visit in selection.visits)
+    visits = {visit_name(visit): visit for visit in selection.visits}
+    statuses: dict[str, VisitStatus] = {}
+
+    def record(name: str, outcome: Outcome) -> None:
+        statuses[name] = _record(settings, visits[name], outcome)
+        tell(statuses[name])
+
+    stop = settings.stop_on_first_crash
+    outcome = execute(workflow, grant, log_dir, stop_on_first_crash=stop, on_visit=record)
+    for name in visits.keys() - statuses.keys():  # those whose turn was not over when the run stopped
+        record(name, outcome)
     update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
-    return statuses
+    return tuple(statuses[name] for name in visits)
 
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
@@ -82,8 +100,9 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     if done:
         write_visit_report(_report(settings, visit, done, failures), settings.output_dir / names.report(visit))
     status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
+    peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
-    return status
+    return replace(status, level="participant", peak_gb=max(peaks, default=0.0))
 
 
 def _status(visit: Visit, failures: Sequence[Failure], seconds: float, *, complete: bool) -> VisitStatus:
@@ -92,15 +111,25 @@ def _status(visit: Visit, failures: Sequence[Failure], seconds: float, *, comple
         return VisitStatus(
             visit.label,
             "failed",
-            "; ".join(failure.message for failure in failures),
+            "; ".join(_said(visit, failure) for failure in failures),
             "; ".join(dict.fromkeys(failure.hint for failure in failures)),
             seconds,
             codes.pop() if len(codes) == 1 else ExitCode.VISIT_FAILED,
+            node="; ".join(failure.node.split(".", 2)[-1] for failure in failures),
+            crash_file="; ".join(failure.crash_file for failure in failures if failure.crash_file),
         )
     if complete:
         return VisitStatus(visit.label, "done", seconds=seconds)
     reason = "not finished: the run stopped at the first failure of another visit"
     return VisitStatus(visit.label, "failed", reason, "run the same command again", seconds)
+
+
+def _said(visit: Visit, failure: Failure) -> str:
+    """Return which step failed, on which file, and why."""
+    contrast, step = place_of(failure.node)
+    path = visit.scan(contrast).path if contrast in visit.contrasts else None
+    file = "" if path is None or str(path) in failure.message else f"{path}: "
+    return f"{contrast} {step}: {file}{failure.message}".strip()
 
 
 def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome) -> dict[str, Any]:

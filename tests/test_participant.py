@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +91,10 @@ def test_a_visit_is_done_when_all_its_scans_are(level, visit, settings):
 def test_a_failed_scan_costs_only_itself(level, visit, settings):
     failure = Failure("participant.sub_01.FLAIR_wf.header", "FLAIR.nii.gz: empty", "fetch it", ExitCode.BAD_DATA)
     status = level(Outcome(sinks(visit, "T1w"), [failure]))
-    assert (status.state, status.reason, status.hint) == ("failed", "FLAIR.nii.gz: empty", "fetch it")
+    path = visit.scan("FLAIR").path
+    assert (status.state, status.hint, status.node) == ("failed", "fetch it", "FLAIR_wf.header")
+    assert status.reason == f"FLAIR header check: {path}: FLAIR.nii.gz: empty"
+    assert status.line == f"sub-01 failed: {status.reason} (fetch it)"
     assert status.exit_code == ExitCode.BAD_DATA
     assert contrasts_in_table(settings) == ["T1w"]
     assert "FLAIR.nii.gz: empty" in (settings.output_dir / "sub-01.html").read_text()
@@ -145,6 +149,20 @@ def test_a_visit_that_never_had_its_turn_keeps_its_table(level, visit, settings)
     assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
 
 
+def test_each_visit_is_told_of_once(visit, settings, monkeypatch, tmp_path):
+    outcome = Outcome(set(), [], {}, {"participant.sub_01.T1w_wf.brain": 1.25})
+
+    def execute(*_, on_visit, **__):
+        on_visit("sub_01", outcome)
+        return outcome
+
+    monkeypatch.setattr(participant, "execute", execute)
+    told = []
+    (status,) = participant.run(settings, Selection((visit,), ()), GRANT, tmp_path, told.append)
+    assert told == [status]
+    assert (status.level, status.peak_gb) == ("participant", 1.25)
+
+
 def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
     other = Failure("participant.sub_02.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
     status = level(Outcome(sinks(visit, "T1w"), [other]))
@@ -177,7 +195,8 @@ def test_a_broken_reference_fails_its_visit_and_no_other(phantom_cohort, tmp_pat
     broken.write_bytes(broken.read_bytes()[:3000])
     first, second = (participant.run(settings, Selection(visits, ()), GRANT, tmp_path) for _ in range(2))
     assert [status.state for status in first] == ["failed", "done"]
-    assert first[0].reason.startswith(str(broken))
+    assert first[0].reason.startswith(f"T1w header check: {broken}: ")
+    assert "Traceback" in Path(first[0].crash_file).read_text()
     assert first[0].exit_code == ExitCode.BAD_DATA
     assert list((tmp_path / "out").glob(f"{visits[0].label}*")) == []  # no page and no table without a reference
     assert first[1].seconds > 1

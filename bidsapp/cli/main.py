@@ -10,17 +10,18 @@ import signal
 import sys
 import traceback
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidsapp.cli.journal import InputOutputError, Journal
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
 from bidsapp.errors import AppError, CannotCreateError, ExitCode
 from bidsapp.launch import follows
-from bidsapp.status import RunStatus, VisitStatus
+from bidsapp.status import RunStatus, VisitStatus, pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from bidsapp.settings import Settings
 
@@ -37,10 +38,6 @@ class _InterruptedError(AppError):
 
 class _TerminatedError(AppError):
     exit_code = ExitCode.TERMINATED
-
-
-class _InputOutputError(AppError):
-    exit_code = ExitCode.IO
 
 
 class _UnexpectedError(AppError):
@@ -67,22 +64,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = settings_from(sys.argv[1:] if argv is None else argv)
     except AppError as error:
-        return _finish(RunStatus(error=error), None)
+        return _finish(RunStatus(error=error))
     os.environ.update(OFFLINE)
     if follows(settings.processes):
         return _follow(settings)
-    visits: list[VisitStatus] = []
+    journal = Journal()
     log_dir: Path | None = None
     with ExitStack() as stack:
         try:
             stack.enter_context(_terminable())
-            log_dir = None if settings.dry_run else _open_run(settings)
+            log_dir = journal.folder = None if settings.dry_run else _open_run(settings)
             stack.enter_context(logging_to(log_dir and log_dir / "synthprep.log", settings.verbosity))
-            _run_levels(settings, log_dir, visits)
+            journal.add()  # from the start on there is a status to read
+            _run_levels(settings, log_dir, journal)
             error = None
         except (Exception, KeyboardInterrupt, _Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
             error = _as_app_error(raised, settings, log_dir)
-        return _finish(RunStatus(tuple(visits), error), log_dir)
+        return _finish(journal.end(error), debug=settings.debug)
 
 
 def _follow(settings: Settings) -> int:
@@ -142,8 +140,8 @@ def _open_run(settings: Settings) -> Path:
     return log_dir
 
 
-def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStatus]) -> None:
-    """Run the levels in order; what is known of the visits is in `visits` even where a level raises."""
+def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> None:
+    """Run the levels in order; what is known of the visits is in `journal` even where a level raises."""
     from bidsapp.resources import granted
 
     grant = granted(settings.nprocs, settings.mem_gb)
@@ -151,25 +149,29 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
     if "participant" in settings.levels:
         from bidsapp.bids.select import select
 
+        journal.level = "participant"
         selection = select(settings)
         for skip in selection.skipped:
             log.warning("%s skipped: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
-        visits += [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped]
+        journal.add(*(VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped))
         if log_dir is None:
-            visits += _show(selection)
+            journal.add(*_show(selection))
             if "group" in settings.levels:
                 log.warning("what the group level would do depends on this level's results: ask for it alone then")
             return
         from bidsapp import participant
 
-        processed = participant.run(settings, selection, grant, log_dir)
-        visits += processed
-        if processed and all(visit.state == "failed" for visit in processed):
-            return  # the group level could only add that it has nothing to work on
+        journal.add(*(pending(visit.label) for visit in selection.visits))
+        processed = participant.run(settings, selection, grant, log_dir, journal.add)
+        journal.add(*processed)
+        failed = [visit for visit in processed if visit.state == "failed"]
+        if failed and (settings.stop_on_first_crash or len(failed) == len(processed)):
+            return  # the group level was not to start, or could only add that it has nothing to work on
     if "group" in settings.levels:
         from bidsapp import group
 
-        visits += group.run(settings, grant)
+        journal.level = "group"
+        journal.add(*group.run(settings, grant, journal.add))
 
 
 def _show(selection: Any) -> list[VisitStatus]:
@@ -193,24 +195,17 @@ def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | Non
     logging.getLogger().error("unexpected error", exc_info=raised)  # the root: to the file, not to the console
     where = f"see {log_dir / 'synthprep.log'}" if log_dir else "run again with --debug"
     if isinstance(raised, OSError):
-        return _InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
+        return InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
     return _UnexpectedError(f"unexpected {type(raised).__name__}: {raised}", f"{where}, and report it")
 
 
-def _finish(status: RunStatus, log_dir: Path | None) -> int:
-    """Write ``status.json`` and the last line, and return the exit status; all three from one object."""
-    if log_dir is not None:
-        from bidsapp.bids.sink import write_text
-
-        try:
-            write_text(status.to_json(), log_dir / "status.json")
-        except OSError as error:
-            message = f"{log_dir / 'status.json'}: {error.strerror}"
-            status = RunStatus(status.visits, status.error or _InputOutputError(message, "make room"))
+def _finish(status: RunStatus, *, debug: bool = False) -> int:
+    """Write what failed and the last line, and return the exit status; ``status.json`` is of the same object."""
     for visit in status.final.values():
         if visit.state == "failed":
-            hint = f" ({visit.hint})" if visit.hint else ""
-            sys.stderr.write(f"{visit.visit} failed: {visit.reason}{hint}\n")
+            sys.stderr.write(f"{visit.line}\n")
+            for file in visit.crash_file.split("; ") if debug and visit.crash_file else ():
+                sys.stderr.write(Path(file).read_text(encoding="utf-8", errors="replace") + "\n")
     sys.stderr.write(f"{status.last_line}\n")
     logging.getLogger().info(status.last_line)
     return int(status.exit_code)

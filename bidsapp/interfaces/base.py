@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 from nipype.interfaces.base import SimpleInterface
 
-from bidsapp.errors import AppError
+from bidsapp.errors import MEMORY_HINT, AppError, ExitCode
+from bidsapp.interfaces.usage import measured
 
 ERROR_FILE = "error.json"
+# What libraries say in an exception of their own where there was no memory; and statuses of a killed program.
+NO_MEMORY = ("bad_alloc", "Cannot allocate memory", "not enough memory", "out of memory", "MemoryAllocationError")
+KILLED = (-9, 137)
 
 
 class Step(SimpleInterface):
     """An interface whose work is one method, `step`.
 
-    An `AppError` is written beside the node's results before it ends the node: the exception itself does not
+    An error is written beside the node's results before it ends the node: the exception itself does not
     reach the process that started the graph, its message must.
     """
 
@@ -25,16 +30,44 @@ class Step(SimpleInterface):
         folder = Path(runtime.cwd)
         (folder / ERROR_FILE).unlink(missing_ok=True)
         try:
-            self._results.update(self.step(folder))
-        except AppError as error:
-            content = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
-            (folder / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
+            with measured(folder):
+                self._results.update(self.step(folder))
+        except Exception as error:
+            said = error if isinstance(error, AppError) else explained(error)
+            leave_word(folder, said)
             raise
         return runtime
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Do the work in `folder` and return the outputs."""
         raise NotImplementedError
+
+
+def explained(error: Exception) -> AppError:
+    """Return what an unexpected error means to a person: memory that ran out, or a fault of ours."""
+    text = f"{type(error).__name__}: {error}"
+    killed = isinstance(error, subprocess.CalledProcessError) and error.returncode in KILLED
+    if killed or isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
+        return AppError(f"memory ran out: {text}", MEMORY_HINT)
+    return AppError(f"unexpected {text}", "look at the traceback, and report it")
+
+
+def leave_word(folder: Path, error: AppError) -> None:
+    """Leave beside a node's results why it failed."""
+    content = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_word(folder: Path) -> AppError | None:
+    """Return the error that `leave_word` left, or `None`."""
+    try:
+        said = json.loads((folder / ERROR_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    error = AppError(said["message"], said["hint"])
+    error.exit_code = ExitCode(said["exit_code"])
+    return error
 
 
 def load(path: str) -> nib.Nifti1Image:

@@ -56,7 +56,7 @@ def last_line(capsys) -> str:
 
 def pretend(monkeypatch, action):
     """Replace the participant level."""
-    monkeypatch.setattr(participant, "run", lambda settings, selection, grant, log_dir: action(selection))
+    monkeypatch.setattr(participant, "run", lambda settings, selection, *_: action(selection))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,8 @@ def test_config_file_of_a_run_repeats_it(dataset, tmp_path, monkeypatch, capsys)
 def test_failures_are_named_and_group_level_does_not_start(dataset, tmp_path, monkeypatch, capsys):
     failed = VisitStatus("sub-01", "failed", "image is empty", "replace it", exit_code=DataError.exit_code)
     pretend(monkeypatch, lambda selection: (failed,))
-    assert main([str(dataset), str(tmp_path / "out"), "participant", "group"]) == 65
+    words = [str(dataset), str(tmp_path / "out"), "participant", "group", "--participant-label", "01", "03"]
+    assert main(words) == 65
     error = capsys.readouterr().err
     assert "sub-01 failed: image is empty (replace it)" in error
     assert error.rstrip().endswith("synthprep: 1 failed, 1 skipped [exit 65]")
@@ -194,7 +195,7 @@ def test_dry_run_writes_nothing(dataset, tmp_path, capsys):
 def test_a_dry_run_of_the_group_level_alone_is_its_own(dataset, tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(
-        group, "run", lambda settings, _: asked.append(settings) or (VisitStatus("a", "selected"),)
+        group, "run", lambda settings, *_: asked.append(settings) or (VisitStatus("a", "selected"),)
     )
     assert main([str(dataset), str(tmp_path / "out"), "group", "--dry-run"]) == 0
     assert last_line(capsys) == "synthprep: 1 selected [exit 0]"

@@ -1,0 +1,46 @@
+"""How much memory a step held: measured in its own process, and left beside its results."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USAGE_FILE = "usage.json"
+# Linux forgets the peak of a process when 5 is written here. A worker runs one step after the other.
+FORGET = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+
+
+@contextmanager
+def measured(folder: Path) -> Iterator[None]:
+    """Write the peak of the process's resident memory while the block lasts, GB, into the folder of a step."""
+    with suppress(OSError):  # the peak is else that of the whole process so far
+        FORGET.write_text("5")
+    try:
+        yield
+    finally:
+        (folder / USAGE_FILE).write_text(json.dumps({"peak_gb": round(_peak_gb(), 3)}), encoding="utf-8")
+
+
+def read_peak(folder: Path) -> float:
+    """Return the peak that a step left, GB; 0 where it left none."""
+    try:
+        return float(json.loads((folder / USAGE_FILE).read_text(encoding="utf-8"))["peak_gb"])
+    except (OSError, ValueError, KeyError):
+        return 0.0
+
+
+def _peak_gb() -> float:
+    with suppress(OSError, ValueError):
+        for line in STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
