@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bidsapp.cli.journal import STATUS_FILE
-from bidsapp.errors import AppError, NoInputError, UsageError
+from bidsapp.errors import MEMORY_HINT, AppError, NoInputError, UsageError
 from bidsapp.settings import LEVELS
 from bidsapp.status import RunStatus, VisitStatus, visits_from
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEFT = ("failed", "pending")
+MEMORY = f"exit status 137 means that memory ran out: {MEMORY_HINT}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -177,8 +178,8 @@ def _note(content: dict[str, Any]) -> str:
     if process.get("host") == os.uname().nodename:
         if _alive(process.get("pid", 0)):
             return f"still running {where}"
-        return f"the run was killed {where}: run it again; if memory ran out (exit 137), lower --nprocs or raise --mem"
-    return f"still running or killed {where}: if it was killed, run it again; exit 137 means that memory ran out"
+        return f"the run was killed {where}: run it again; {MEMORY}"
+    return f"still running or killed {where}: if it was killed, run it again; {MEMORY}"
 
 
 def _alive(pid: int) -> bool:
@@ -223,5 +224,7 @@ def _show(status: RunStatus, runs: Sequence[Run], given: argparse.Namespace) -> 
     for visit in status.visits:
         if visit.crash_file:
             sys.stdout.write(f"{visit.visit}: traceback in {visit.crash_file}\n")
+    if runs[-1].note:
+        sys.stdout.write(f"{runs[-1].folder}: {runs[-1].note}\n")
     if left:
         sys.stdout.write(f"left to do: --participant-label {' '.join(left)}\n")

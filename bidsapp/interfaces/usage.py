@@ -1,8 +1,9 @@
-"""How much memory a step held: measured in its own process, and left beside its results."""
+"""What a step took: memory and processor time, measured in its own process, and left beside its results."""
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 from contextlib import contextmanager, suppress
@@ -20,13 +21,15 @@ STATUS = Path("/proc/self/status")
 
 @contextmanager
 def measured(folder: Path) -> Iterator[None]:
-    """Write the peak of the process's resident memory while the block lasts, GB, into the folder of a step."""
+    """Write what the block takes into the folder of a step: the peak of resident memory, GB, and CPU seconds."""
     with suppress(OSError):  # the peak is else that of the whole process so far
         FORGET.write_text("5")
+    before = _cpu_seconds()
     try:
         yield
     finally:
-        (folder / USAGE_FILE).write_text(json.dumps({"peak_gb": round(_peak_gb(), 3)}), encoding="utf-8")
+        taken = {"peak_gb": round(_peak_gb(), 3), "cpu_s": round(_cpu_seconds() - before, 2)}
+        (folder / USAGE_FILE).write_text(json.dumps(taken), encoding="utf-8")
 
 
 def read_peak(folder: Path) -> float:
@@ -35,6 +38,12 @@ def read_peak(folder: Path) -> float:
         return float(json.loads((folder / USAGE_FILE).read_text(encoding="utf-8"))["peak_gb"])
     except (OSError, ValueError, KeyError):
         return 0.0
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of this process and of the programs that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _peak_gb() -> float:
