@@ -17,7 +17,7 @@ from bidsapp.bids.sidecars import synth as synth_sidecar
 from bidsapp.bids.sidecars import uncertainty as uncertainty_sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.console import progress_bar
-from bidsapp.errors import AppError
+from bidsapp.errors import AppError, NoInputError
 from bidsapp.rendering import rendering_of
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
@@ -125,6 +125,8 @@ def apply_bundle(
             start = time.monotonic()
             try:
                 predictions.append(_predict(settings, visit, bundle, bundle.fold_of(siblings), fabric))
+            except NoInputError as error:
+                statuses.append(VisitStatus(label, "skipped", error.message, error.hint))
             except AppError as error:
                 log.error("%s: %s", label, error)
                 statuses.append(VisitStatus(label, "failed", error.message, error.hint))
@@ -151,6 +153,8 @@ def _predict(
         and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
         and _measured_alike(sidecar, visit.pair)
     )
+    if settings.reports_only and not reused:
+        raise NoInputError(f"{path} is not there, or was made otherwise", "run it without --reports-only")
     if not reused:
         volume = load_volume(visit.pair, bundle.plan.features, presence=bundle.plan.sources_may_miss)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]

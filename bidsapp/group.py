@@ -233,6 +233,9 @@ def _trained(
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
+    if settings.reports_only:
+        hint = "run it without --reports-only, or name a bundle by --model"
+        raise NoInputError(f"{path}: no bundle was trained on these pairs with these settings", hint)
     features, presence = features_asked(settings, parent), settings.allow_missing_source
     all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
     with stored_pairs(pairs, features, settings.work / "group", memory_gb, presence=presence) as (

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.bids.participants import update_participants
-from bidsapp.bids.scans import write_scans
+from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
-from bidsapp.interfaces.record import read_record
+from bidsapp.interfaces.record import is_complete, read_record
 from bidsapp.reports.records import Figure, VisitReport
-from bidsapp.reports.visit import write_visit_report
+from bidsapp.reports.visit import write_visit_report, write_visit_verdict
 from bidsapp.status import VisitStatus
-from bidsapp.workflows.execution import execute
+from bidsapp.workflows.drawing import draw_graph
+from bidsapp.workflows.execution import Outcome, execute
 from bidsapp.workflows.nodes import RUN, node_folder, place_of, sink_node, spaces_node, visit_name
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bidsapp.records import Scan, Selection, Visit
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
-    from bidsapp.workflows.execution import Failure, Outcome
+    from bidsapp.workflows.execution import Failure
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def run(
     if not selection.visits:
         return ()
     workflow = init_run_wf(settings, selection.visits)
+    if settings.write_graph:
+        draw_graph(settings, selection.visits, log_dir)
     visits = {visit_name(visit): visit for visit in selection.visits}
     statuses: dict[str, VisitStatus] = {}
 
@@ -83,6 +86,49 @@ def run(
         record(name, outcome)
     update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
     return tuple(statuses[name] for name in visits)
+
+
+def rewrite_reports(
+    settings: Settings, selection: Selection, tell: Callable[[VisitStatus], None]
+) -> tuple[VisitStatus, ...]:
+    """Write the pages of visits anew from what earlier runs left in the work folder and in the derivatives.
+
+    Parameters
+    ----------
+    settings : Settings
+        As those of the earlier runs.
+    selection : Selection
+        Visits.
+    tell : callable
+        Is given the status of each visit.
+
+    Returns
+    -------
+    tuple of VisitStatus
+        A visit without anything to tell of is skipped.
+    """
+    statuses = []
+    for visit in selection.visits:
+        nodes = [sink_node(visit, scan) for scan in visit.scans]
+        nodes += [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
+        there = {node for node in nodes if is_complete(node_folder(settings, node), settings.output_dir)}
+        outcome = Outcome(finished=there)
+        scans = [scan for scan in visit.scans if sink_node(visit, scan) in there]
+        status = VisitStatus(visit.label, "done", level="participant")
+        if scans:
+            done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in scans]
+            page = settings.output_dir / names.report(visit)
+            write_visit_report(_report(settings, visit, done, ()), page)
+            for image, verdict in verdicts(settings.output_dir, visit):
+                write_visit_verdict(page, image, verdict["Label"], verdict["Reasons"])
+        else:
+            reason = (
+                f"nothing to tell of: {settings.work} has no record of its scans as they are in the derivatives"
+            )
+            status = replace(status, state="skipped", reason=reason, hint="run it without --reports-only")
+        tell(status)
+        statuses.append(status)
+    return tuple(statuses)
 
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:

@@ -9,6 +9,7 @@ import pytest
 
 from bidsapp import participant
 from bidsapp.bids.dataset import SCANS_COLUMNS
+from bidsapp.bids.scans import write_verdict
 from bidsapp.bids.sink import write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
@@ -161,6 +162,37 @@ def test_each_visit_is_told_of_once(visit, settings, monkeypatch, tmp_path):
     (status,) = participant.run(settings, Selection((visit,), ()), GRANT, tmp_path, told.append)
     assert told == [status]
     assert (status.level, status.peak_gb) == ("participant", 1.25)
+
+
+def test_pages_are_written_anew_from_what_is_there(level, visit, settings):
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR"), [])).state == "done"
+    page, table = settings.output_dir / "sub-01.html", settings.output_dir / "sub-01/sub-01_scans.tsv"
+    row = {"filename": "anat/sub-01_desc-synth_FLAIR.nii.gz", "contrast": "FLAIR", "verdict": "caution"}
+    write_verdict(settings.output_dir, visit, {**row, "reasons": "noisier; cut"})
+    before = table.read_bytes()
+    page.write_text("lost")
+    for contrast in ("T1w", "FLAIR"):  # the FLAIR's outputs were changed since
+        record = node_folder(settings, sink_node(visit, visit.scan(contrast))) / RECORD_FILE
+        said = json.loads(record.read_text())
+        outputs = ["gone.nii.gz"] if contrast == "FLAIR" else []
+        record.write_text(json.dumps({**said, "outputs": outputs, "stamps": [[1, 1]] * len(outputs)}))
+    told = []
+    (status,) = participant.rewrite_reports(settings, Selection((visit,), ()), told.append)
+    assert (status.state, told) == ("done", [status])
+    text = page.read_text()
+    assert "desc-preproc_T1w" in text
+    assert "desc-preproc_FLAIR" not in text
+    assert "Synthesized image: caution." in text
+    assert "noisier" in text
+    assert table.read_bytes() == before
+
+
+def test_a_visit_of_which_nothing_is_left_keeps_its_page(visit, settings):
+    page = settings.output_dir / "sub-01.html"
+    write_text("as it was", page)
+    (status,) = participant.rewrite_reports(settings, Selection((visit,), ()), lambda _: None)
+    assert (status.state, page.read_text()) == ("skipped", "as it was")
+    assert str(settings.work) in status.reason
 
 
 def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):

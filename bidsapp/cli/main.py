@@ -154,15 +154,23 @@ def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> N
         for skip in selection.skipped:
             log.warning("%s skipped: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
         journal.add(*(VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped))
+        from bidsapp.bids.validate import validate
+
+        validate(settings, selection.visits)
         if log_dir is None:
-            journal.add(*_show(selection))
+            from bidsapp.forecast import dry_run
+
+            journal.add(*dry_run(settings, selection, grant))
             if "group" in settings.levels:
                 log.warning("what the group level would do depends on this level's results: ask for it alone then")
             return
         from bidsapp import participant
 
         journal.add(*(pending(visit.label) for visit in selection.visits))
-        processed = participant.run(settings, selection, grant, log_dir, journal.add)
+        if settings.reports_only:
+            processed = participant.rewrite_reports(settings, selection, journal.add)
+        else:
+            processed = participant.run(settings, selection, grant, log_dir, journal.add)
         journal.add(*processed)
         failed = [visit for visit in processed if visit.state == "failed"]
         if failed and (settings.stop_on_first_crash or len(failed) == len(processed)):
@@ -172,14 +180,6 @@ def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> N
 
         journal.level = "group"
         journal.add(*group.run(settings, grant, journal.add))
-
-
-def _show(selection: Any) -> list[VisitStatus]:
-    """Print what would be processed."""
-    for visit in selection.visits:
-        for scan in visit.scans:
-            sys.stdout.write(f"{visit.label} {scan.contrast} {scan.path}\n")
-    return [VisitStatus(visit.label, "selected") for visit in selection.visits]
 
 
 def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | None) -> AppError:
@@ -204,8 +204,9 @@ def _finish(status: RunStatus, *, debug: bool = False) -> int:
     for visit in status.final.values():
         if visit.state == "failed":
             sys.stderr.write(f"{visit.line}\n")
-            for file in visit.crash_file.split("; ") if debug and visit.crash_file else ():
-                sys.stderr.write(Path(file).read_text(encoding="utf-8", errors="replace") + "\n")
+            for file in map(Path, visit.crash_file.split("; ") if debug else ()):
+                if file.is_file():
+                    sys.stderr.write(file.read_text(encoding="utf-8", errors="replace") + "\n")
     sys.stderr.write(f"{status.last_line}\n")
     logging.getLogger().info(status.last_line)
     return int(status.exit_code)

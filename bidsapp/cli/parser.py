@@ -11,6 +11,7 @@ from bidsapp.cli.bundles import said_by
 from bidsapp.cli.checks import check
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
 from bidsapp.cli.planned import unfolded
+from bidsapp.cli.reporting import add_reporting, check_reporting
 from bidsapp.cli.words import dataset
 from bidsapp.config import read_toml
 from bidsapp.errors import UnknownLevelError, UsageError
@@ -86,6 +87,7 @@ def settings_from(words: Sequence[str]) -> Settings:
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     settings = Settings(**{**values, "levels": _levels(values["levels"])})
     check(settings)
+    check_reporting(settings)
     if "template_registration" in given and not settings.spaces:
         raise UsageError("--template-registration: there is no template to register to", "give --output-spaces")
     return settings
@@ -112,6 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_synthesis(parser.add_argument_group("what to predict, and how"))
     add_resources(parser.add_argument_group("resources"))
     add_run(parser.add_argument_group("the run"))
+    add_reporting(parser.add_argument_group("about the run"))
     return parser
 
 

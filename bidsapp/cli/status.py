@@ -138,7 +138,7 @@ def labels_left(status: RunStatus) -> list[str]:
 
 
 def _read(file: Path) -> Run | None:
-    """Return a run; where its status cannot be read, say so and go on."""
+    """Return a run that processed visits; where its status cannot be read, say so and go on."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         visits = visits_from(content)
@@ -146,6 +146,8 @@ def _read(file: Path) -> Run | None:
         sys.stderr.write(f"synthprep-status: {file} is left out: {error}\n")
         return None
     settings = _settings(file.with_name("config.toml"))
+    if settings.get("reports_only"):  # it processed nothing
+        return None
     levels = tuple(level for level in LEVELS if level in settings.get("levels", ()))
     # Before it was written down, a level was known only where there was but one.
     old = levels[0] if len(levels) == 1 else LEVELS[-1]

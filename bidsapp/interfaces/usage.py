@@ -34,8 +34,17 @@ def measured(folder: Path) -> Iterator[None]:
 
 def read_peak(folder: Path) -> float:
     """Return the peak that a step left, GB; 0 where it left none."""
+    return _read(folder, "peak_gb")
+
+
+def read_cpu_seconds(folder: Path) -> float:
+    """Return the CPU seconds that a step left; 0 where it left none."""
+    return _read(folder, "cpu_s")
+
+
+def _read(folder: Path, name: str) -> float:
     try:
-        return float(json.loads((folder / USAGE_FILE).read_text(encoding="utf-8"))["peak_gb"])
+        return float(json.loads((folder / USAGE_FILE).read_text(encoding="utf-8"))[name])
     except (OSError, ValueError, KeyError):
         return 0.0
 

@@ -104,7 +104,7 @@ def execute(
     """
     from bidsapp.workflows.workers import Workers
 
-    _configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
+    configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
     outcome = Outcome()
     turns = Turns(workflow)
     late: list[Exception] = []
@@ -176,7 +176,8 @@ def _failure(node: Node, log_dir: Path) -> Failure:
     return Failure(node.fullname, error.message, error.hint, error.exit_code, crash_file)
 
 
-def _configure(workflow: Workflow, log_dir: Path, *, stop_on_first_crash: bool) -> None:
+def configure(workflow: Workflow, log_dir: Path, *, stop_on_first_crash: bool) -> None:
+    """Set what Nipype is to keep, how it knows a finished step, and where its messages go."""
     from nipype import config
     from nipype import logging as nipype_logging
 

@@ -20,13 +20,13 @@ def run(tmp_path):
         (raw / f"sub-0{number}").mkdir(parents=True)
     out = tmp_path / "out"
 
-    def run(name, *visits, levels=("participant",), ended=True, updated=None, host=None, pid=1):
+    def run(name, *visits, levels=("participant",), ended=True, updated=None, host=None, pid=1, **asked):
         folder = out / "logs" / name
         folder.mkdir(parents=True)
         more = {"process": {"host": host or os.uname().nodename, "pid": pid}}
         more |= {"updated": updated} if updated else {}
         (folder / "status.json").write_text(RunStatus(visits, ended=ended).to_json(**more))
-        (folder / "config.toml").write_text(Settings(raw, out, levels).to_toml())
+        (folder / "config.toml").write_text(Settings(raw, out, levels, **asked).to_toml())
         return out
 
     return run
@@ -106,6 +106,12 @@ def test_json_is_the_same_object_as_the_exit_status(run, capsys):
     content = json.loads(capsys.readouterr().out)
     assert (content["exit_code"], content["left"]) == (75, ["05"])
     assert main([str(out), "--json", "--bids-dir", str(out)]) == 0
+
+
+def test_pages_that_were_written_anew_are_no_word_on_a_visit(run):
+    run("20260101T000000Z-aaaaaa", FAILED)
+    out = run("20260102T000000Z-aaaaaa", participant("sub-02", "done"), reports_only=True)
+    assert labels_left(merged(read_runs(out))) == ["02"]
 
 
 def test_all_is_done(run, capsys):

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    """Four visits: the FLAIR of the first is cut short, the second has no T1w."""
+    """Four visits: the FLAIR of the first is cut short, the second has no T1w, the third nothing else."""
     folder = tmp_path_factory.mktemp("batch") / "raw"
     simulate_cohort(folder, participants=4, resolution=4.0, complete=True)
     flair = next(folder.glob("sub-01/**/*_FLAIR.nii.gz"))
     flair.write_bytes(flair.read_bytes()[:2000])
-    for file in folder.glob("sub-02/**/*_T1w.nii.gz"):
+    for file in (*folder.glob("sub-02/**/*_T1w.nii.gz"), *folder.glob("sub-03/**/*_FLAIR.nii.gz")):
         file.unlink()
     return folder
 
@@ -41,7 +41,7 @@ def kill_whoever_works_in(folder: Path, process: subprocess.Popen) -> int:
             if inside and int(entry.name) != process.pid:
                 os.kill(int(entry.name), signal.SIGKILL)
                 killed.add(entry.name)
-        time.sleep(0.005)
+        time.sleep(0.1)
     return len(killed)
 
 
@@ -104,5 +104,16 @@ def test_three_are_named_and_the_others_finish(raw, tmp_path, capsys):
     assert len(list(out.glob("sub-04/ses-1/anat/*_desc-preproc_T1w.nii.gz"))) == 1
     assert len(list(out.glob("sub-01/ses-1/anat/*_desc-preproc_T1w.nii.gz"))) == 1  # the scan that is good
 
+    assert status_command([str(out), "--labels"]) == 1
+    assert capsys.readouterr().out == "01\n03\n"
+
+    page = out / "sub-04_ses-1.html"
+    page.unlink()
+    again = subprocess.run([*map(str, words), "--dry-run"], capture_output=True, text=True, check=False)
+    assert "sub-04_ses-1 done before" in " ".join(again.stdout.split())
+    assert not page.exists()
+    again = subprocess.run([*map(str, words), "--reports-only"], capture_output=True, text=True, check=False)
+    assert again.stderr.splitlines()[-1] == "synthprep: 2 done, 2 skipped [exit 0]"
+    assert "sub-04_ses-1_desc-preproc_T1w" in page.read_text()
     assert status_command([str(out), "--labels"]) == 1
     assert capsys.readouterr().out == "01\n03\n"
