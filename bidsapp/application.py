@@ -16,7 +16,7 @@ from bidsapp.bids.sidecars import synth as synth_sidecar
 from bidsapp.bids.sidecars import uncertainty as uncertainty_sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.console import progress_bar
-from bidsapp.errors import AppError
+from bidsapp.errors import AppError, NoInputError
 from bidsapp.rendering import rendering_of
 from bidsapp.reports.figures import synthesis_figure
 from bidsapp.status import VisitStatus
@@ -33,7 +33,7 @@ from bidsapp.synthesis.uncertainty import LEVEL, measure_interval
 from bidsapp.text import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -91,6 +91,7 @@ def apply_bundle(
     bundle: Bundle,
     fabric: Fabric,
     everyone: Sequence[Pair],
+    tell: Callable[[VisitStatus], None] = lambda _: None,
 ) -> tuple[list[VisitStatus], list[Prediction]]:
     """Predict visit by visit; an unreadable one costs only itself.
 
@@ -107,6 +108,8 @@ def apply_bundle(
     everyone : sequence of Pair
         All visits of the derivatives, those that are not predicted included: by one that the bundle knows, the
         others of its participant are known, too.
+    tell : callable
+        Is given the status of each visit once it is known.
 
     Returns
     -------
@@ -122,11 +125,14 @@ def apply_bundle(
             start = time.monotonic()
             try:
                 predictions.append(_predict(settings, visit, bundle, bundle.fold_of(siblings), fabric))
+            except NoInputError as error:
+                statuses.append(VisitStatus(label, "skipped", error.message, error.hint))
             except AppError as error:
                 log.error("%s: %s", label, error)
                 statuses.append(VisitStatus(label, "failed", error.message, error.hint))
             else:
                 statuses.append(VisitStatus(label, "done", seconds=time.monotonic() - start))
+            tell(statuses[-1])
     return statuses, predictions
 
 
@@ -147,6 +153,8 @@ def _predict(
         and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
         and _measured_alike(sidecar, visit.pair)
     )
+    if settings.reports_only and not reused:
+        raise NoInputError(f"{path} is not there, or was made otherwise", "run it without --reports-only")
     if not reused:
         volume = load_volume(visit.pair, bundle.plan.features, presence=bundle.plan.sources_may_miss)
         networks = [bundle.network(n) for n in (range(bundle.folds) if fold is None else [fold])]

@@ -5,6 +5,8 @@ from enum import IntEnum
 
 # A disk that is full, a quota that is used up, a disk that became read-only: whatever is tried next fails, too.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+# What helps where memory ran out: fewer steps at a time, or more memory for them.
+MEMORY_HINT = "lower --nprocs, or give the job or container more memory and say so with --mem"
 
 
 class ExitCode(IntEnum):

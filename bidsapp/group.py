@@ -25,7 +25,7 @@ from bidsapp.rendering import check_rendering
 from bidsapp.resources import shared
 from bidsapp.results import record
 from bidsapp.settings import POPULATION_NORMALIZATIONS
-from bidsapp.status import VisitStatus
+from bidsapp.status import VisitStatus, pending
 from bidsapp.synthesis.crew import dismiss, hold, leading
 from bidsapp.synthesis.overrides import read_overrides
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
+def run(settings: Settings, grant: Grant, tell: Callable[..., None] = lambda *_: None) -> tuple[VisitStatus, ...]:
     """Train or read a bundle, and give every gathered visit a synthesized image; in a dry run, say so only.
 
     Parameters
@@ -58,6 +58,8 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
         What was asked for.
     grant : Grant
         Threads for PyTorch, and memory for what is learned from.
+    tell : callable
+        Is given the `VisitStatus` of visits as soon as they are known, and of those that are to be predicted.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def run(settings: Settings, grant: Grant) -> tuple[VisitStatus, ...]:
     """
     grant = _of_one(grant, settings)
     with others_started(settings.to_toml(), settings.processes), leading(_fabric(settings, grant)) as fabric:
-        return _run(settings, grant, fabric)
+        return _run(settings, grant, fabric, tell)
 
 
 def follow(settings: Settings, grant: Grant) -> None:
@@ -104,7 +106,7 @@ def follow(settings: Settings, grant: Grant) -> None:
     fabric.follow(held)
 
 
-def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus, ...]:
+def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., None]) -> tuple[VisitStatus, ...]:
     named, parent = (_named(settings, path) for path in (settings.model, settings.init_from))
     known = named or parent
     gathered = _gathered(
@@ -124,12 +126,13 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric) -> tuple[VisitStatus,
         return (*selected, *skipped, *_failed(gathered))
     check_fence(settings.output_dir, (folder for visit in gathered.visits for folder in folders_of(visit.visit)))
     update_participants(settings.output_dir)  # a participant job that was killed has listed nobody
+    tell(*skipped, *(pending(visit.pair.visit) for visit in gathered.visits))
     gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
     check_rendering(settings, gathered.visits, named)
     bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
     dismiss(fabric)
-    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone)
+    statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone, tell)
     record(settings, gathered, bundle, predictions)
     if settings.export:
         _export(settings, bundle, settings.export)
@@ -237,6 +240,9 @@ def _trained(
     if known is not None:
         log.info("%s was trained on these pairs with these settings; it is used again", path)
         return known
+    if settings.reports_only:
+        hint = "run it without --reports-only, or name a bundle by --model"
+        raise NoInputError(f"{path}: no bundle was trained on these pairs with these settings", hint)
     check_fence(settings.output_dir, [str(path.relative_to(settings.output_dir))])
     features, presence = features_asked(settings, parent), settings.allow_missing_source
     all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.bids.fence import check_fence, folders_of
 from bidsapp.bids.participants import update_participants
-from bidsapp.bids.scans import write_scans
+from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
-from bidsapp.interfaces.record import read_record
+from bidsapp.interfaces.record import is_complete, read_record
 from bidsapp.reports.records import Figure, VisitReport
-from bidsapp.reports.visit import write_visit_report
+from bidsapp.reports.visit import write_visit_report, write_visit_verdict
 from bidsapp.status import VisitStatus
+from bidsapp.workflows.drawing import draw_graph
 from bidsapp.workflows.execution import Outcome, execute
-from bidsapp.workflows.nodes import RUN, node_folder, sink_node, spaces_node, visit_name
+from bidsapp.workflows.nodes import RUN, node_folder, place_of, sink_node, spaces_node, visit_name
 from bidsapp.workflows.plugins import read_plugin
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bidsapp.records import Scan, Selection, Visit
@@ -47,7 +49,13 @@ CAPTIONS = {
 }
 
 
-def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -> tuple[VisitStatus, ...]:
+def run(
+    settings: Settings,
+    selection: Selection,
+    grant: Grant,
+    log_dir: Path,
+    tell: Callable[[VisitStatus], None] = lambda _: None,
+) -> tuple[VisitStatus, ...]:
     """Preprocess visits.
 
     Parameters
@@ -60,6 +68,8 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
         How many nodes run at a time.
     log_dir : Path
         Crash files go here.
+    tell : callable
+        Is given the status of each visit once it is known, while the others go on.
 
     Returns
     -------
@@ -69,23 +79,30 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
     if not selection.visits:
         return ()
     check_fence(settings.output_dir, (folder for visit in selection.visits for folder in folders_of(visit)))
-    plugin = read_plugin(settings.use_plugin)
-    statuses: list[VisitStatus] = []
-    stopped = False
-    for visits in _portions(selection.visits, grant, plugin):
-        if stopped:
-            outcome = Outcome()  # none of these had its turn
-        else:
-            title = f"participant, {len(statuses)} of {len(selection.visits)} visits before"
-            stop = settings.stop_on_first_crash
-            workflow = init_run_wf(settings, visits)
-            outcome = execute(workflow, grant, log_dir, stop_on_first_crash=stop, plugin=plugin, title=title)
-            stopped = stop and bool(outcome.failures)
-        for visit in visits:
-            statuses.append(_record(settings, visit, outcome))
-            _tidy(settings, visit, statuses[-1])
+    if settings.write_graph:
+        draw_graph(settings, selection.visits, log_dir)
+    plugin, stop = read_plugin(settings.use_plugin), settings.stop_on_first_crash
+    visits = {visit_name(visit): visit for visit in selection.visits}
+    statuses: dict[str, VisitStatus] = {}
+
+    def record(name: str, outcome: Outcome) -> None:
+        statuses[name] = _record(settings, visits[name], outcome)
+        _tidy(settings, visits[name], statuses[name])
+        tell(statuses[name])
+
+    for portion in _portions(selection.visits, grant, plugin):
+        outcome = Outcome()  # where another visit's failure has stopped the run, none of these has its turn
+        if not (stop and any(status.state == "failed" for status in statuses.values())):
+            title = f"participant, {len(statuses)} of {len(visits)} visits before"
+            workflow = init_run_wf(settings, portion)
+            outcome = execute(
+                workflow, grant, log_dir, stop_on_first_crash=stop, plugin=plugin, title=title, on_visit=record
+            )
+        for name in map(visit_name, portion):
+            if name not in statuses:  # its turn was not over when the run stopped
+                record(name, outcome)
         update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
-    return tuple(statuses)
+    return tuple(statuses[name] for name in visits)
 
 
 def _portions(visits: Sequence[Visit], grant: Grant, plugin: Plugin) -> Iterator[Sequence[Visit]]:
@@ -96,6 +113,49 @@ def _portions(visits: Sequence[Visit], grant: Grant, plugin: Plugin) -> Iterator
     size = max(LEAST, 4 * grant.cpus) if plugin.is_local else QUEUED
     for start in range(0, len(visits), size):
         yield visits[start : start + size]
+
+
+def rewrite_reports(
+    settings: Settings, selection: Selection, tell: Callable[[VisitStatus], None]
+) -> tuple[VisitStatus, ...]:
+    """Write the pages of visits anew from what earlier runs left in the work folder and in the derivatives.
+
+    Parameters
+    ----------
+    settings : Settings
+        As those of the earlier runs.
+    selection : Selection
+        Visits.
+    tell : callable
+        Is given the status of each visit.
+
+    Returns
+    -------
+    tuple of VisitStatus
+        A visit without anything to tell of is skipped.
+    """
+    statuses = []
+    for visit in selection.visits:
+        nodes = [sink_node(visit, scan) for scan in visit.scans]
+        nodes += [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
+        there = {node for node in nodes if is_complete(node_folder(settings, node), settings.output_dir)}
+        outcome = Outcome(finished=there)
+        scans = [scan for scan in visit.scans if sink_node(visit, scan) in there]
+        status = VisitStatus(visit.label, "done", level="participant")
+        if scans:
+            done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in scans]
+            page = settings.output_dir / names.report(visit)
+            write_visit_report(_report(settings, visit, done, ()), page)
+            for image, verdict in verdicts(settings.output_dir, visit):
+                write_visit_verdict(page, image, verdict["Label"], verdict["Reasons"])
+        else:
+            reason = (
+                f"nothing to tell of: {settings.work} has no record of its scans as they are in the derivatives"
+            )
+            status = replace(status, state="skipped", reason=reason, hint="run it without --reports-only")
+        tell(status)
+        statuses.append(status)
+    return tuple(statuses)
 
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
@@ -113,8 +173,9 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     if done:
         write_visit_report(_report(settings, visit, done, failures), settings.output_dir / names.report(visit))
     status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
+    peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
-    return status
+    return replace(status, level="participant", peak_gb=max(peaks, default=0.0))
 
 
 def _tidy(settings: Settings, visit: Visit, status: VisitStatus) -> None:
@@ -129,15 +190,25 @@ def _status(visit: Visit, failures: Sequence[Failure], seconds: float, *, comple
         return VisitStatus(
             visit.label,
             "failed",
-            "; ".join(failure.message for failure in failures),
+            "; ".join(_said(visit, failure) for failure in failures),
             "; ".join(dict.fromkeys(failure.hint for failure in failures)),
             seconds,
             codes.pop() if len(codes) == 1 else ExitCode.VISIT_FAILED,
+            node="; ".join(failure.node.split(".", 2)[-1] for failure in failures),
+            crash_file="; ".join(failure.crash_file for failure in failures if failure.crash_file),
         )
     if complete:
         return VisitStatus(visit.label, "done", seconds=seconds)
     reason = "not finished: the run stopped at the first failure of another visit"
     return VisitStatus(visit.label, "failed", reason, "run the same command again", seconds)
+
+
+def _said(visit: Visit, failure: Failure) -> str:
+    """Return which step failed, on which file, and why."""
+    contrast, step = place_of(failure.node)
+    path = visit.scan(contrast).path if contrast in visit.contrasts else None
+    file = "" if path is None or str(path) in failure.message else f"{path}: "
+    return f"{contrast} {step}: {file}{failure.message}".strip()
 
 
 def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome) -> dict[str, Any]:

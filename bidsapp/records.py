@@ -116,11 +116,21 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class Unused:
+    """An image of a visit that a run works on, which itself is not used, and why."""
+
+    visit: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class Selection:
     """What a run works on, and what it leaves out."""
 
     visits: tuple[Visit, ...]
     skipped: tuple[Skip, ...]
+    unused: tuple[Unused, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,28 @@ def shared(grant: Grant, processes: int, *, tasks: bool) -> Grant:
     return replace(grant, cpus=cpus, memory_gb=grant.memory_gb / processes)
 
 
+def memory_kills(root: Path = ROOT) -> int | None:
+    """Return how many processes the system has killed for memory, in our control group or else on this computer.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the file system, under which ``proc`` and ``sys`` are read.
+
+    Returns
+    -------
+    int or None
+        ``None`` where nobody counts.
+    """
+    counted = [group / name for group in _control_groups(root) for name in ("memory.events", "memory.oom_control")]
+    for file in (*counted, root / "proc/vmstat"):
+        for line in _read(file).splitlines():
+            word, _, number = line.partition(" ")
+            if word == "oom_kill" and number.isdigit():
+                return int(number)
+    return None
+
+
 def _cpu_limits(environment: Mapping[str, str], root: Path) -> Iterator[tuple[float, str]]:
     """Yield numbers of CPUs and who says so."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

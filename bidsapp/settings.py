@@ -165,6 +165,10 @@ class Settings:
         Coarse and quick, for tests only; said in every sidecar.
     dry_run : bool
         Say what would be processed and how it would be trained, and stop.
+    reports_only : bool
+        Write the pages anew from what is on disk.
+    write_graph : bool
+        Write the graph of a visit's steps to the logs.
     stop_on_first_crash, debug : bool
         Stop at the first failing node; keep and print more.
     verbosity : int
@@ -229,6 +233,8 @@ class Settings:
     seed: int = 0
     sloppy: bool = False
     dry_run: bool = False
+    reports_only: bool = False
+    write_graph: bool = False
     stop_on_first_crash: bool = False
     debug: bool = False
     verbosity: int = 0

@@ -67,8 +67,8 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     name, whole = sidecar_of(settings, "01")
     assert name == "sub-01_desc-synth_FLAIR.json"  # T1w has a run, the T2w none
     assert (whole["SourceContrasts"], whole.get("MissingSourceContrasts")) == (["T1w", "T2w"], None)
-    name, lacking = sidecar_of(settings, "05")
-    assert name == "sub-05_run-1_desc-synth_FLAIR.json"
+    lacking_name, lacking = sidecar_of(settings, "05")
+    assert lacking_name == "sub-05_run-1_desc-synth_FLAIR.json"
     assert (lacking["SourceContrasts"], lacking["MissingSourceContrasts"]) == (["T1w"], ["T2w"])
     assert lacking["Description"].startswith("SLOPPY")
     assert "FLAIR predicted from T1w, without T2w by a network" in lacking["Description"]
@@ -80,6 +80,20 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     page = (settings.output_dir / "group.html").read_text()
     assert "without T2w" in page
     assert "Sources were taken from patches, never all" in page
+
+    # The pages once more, and nothing but them; what is known of each visit is told while it goes.
+    image = settings.output_dir / "sub-05/anat" / lacking_name
+    (settings.output_dir / "group.html").unlink()
+    image.with_suffix(".nii.gz").unlink()
+    told = []
+    again = group.run(replace(settings, reports_only=True), GRANT, lambda *some: told.extend(some))
+    expected = dict.fromkeys((f"sub-0{n}" for n in range(1, 5)), ("done", ""))
+    assert {visit: said for visit, said in states(again).items() if visit != "sub-05"} == expected
+    assert states(again)["sub-05"][0] == "skipped"
+    assert [status.state for status in told] == ["pending"] * 5 + ["done"] * 4 + ["skipped"]
+    assert "without T2w" not in (settings.output_dir / "group.html").read_text()
+    with pytest.raises(NoInputError, match="no bundle was trained on these pairs"):
+        group.run(replace(settings, reports_only=True, seed=5), GRANT)
 
     # The same bundle elsewhere, without the option: a visit gets a T2w, and another image.
     elsewhere = replace(settings, model=bundle.path, output_dir=tmp_path / "elsewhere", allow_missing_source=False)

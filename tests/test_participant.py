@@ -4,11 +4,13 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bidsapp import participant
 from bidsapp.bids.dataset import SCANS_COLUMNS
+from bidsapp.bids.scans import write_verdict
 from bidsapp.bids.sink import write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
@@ -91,7 +93,10 @@ def test_a_visit_is_done_when_all_its_scans_are(level, visit, settings):
 def test_a_failed_scan_costs_only_itself(level, visit, settings):
     failure = Failure("participant.sub_01.FLAIR_wf.header", "FLAIR.nii.gz: empty", "fetch it", ExitCode.BAD_DATA)
     status = level(Outcome(sinks(visit, "T1w"), [failure]))
-    assert (status.state, status.reason, status.hint) == ("failed", "FLAIR.nii.gz: empty", "fetch it")
+    path = visit.scan("FLAIR").path
+    assert (status.state, status.hint, status.node) == ("failed", "fetch it", "FLAIR_wf.header")
+    assert status.reason == f"FLAIR header check: {path}: FLAIR.nii.gz: empty"
+    assert status.line == f"sub-01 failed: {status.reason} (fetch it)"
     assert status.exit_code == ExitCode.BAD_DATA
     assert contrasts_in_table(settings) == ["T1w"]
     assert "FLAIR.nii.gz: empty" in (settings.output_dir / "sub-01.html").read_text()
@@ -146,6 +151,51 @@ def test_a_visit_that_never_had_its_turn_keeps_its_table(level, visit, settings)
     assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
 
 
+def test_each_visit_is_told_of_once(visit, settings, monkeypatch, tmp_path):
+    outcome = Outcome(set(), [], {}, {"participant.sub_01.T1w_wf.brain": 1.25})
+
+    def execute(*_, on_visit, **__):
+        on_visit("sub_01", outcome)
+        return outcome
+
+    monkeypatch.setattr(participant, "execute", execute)
+    told = []
+    (status,) = participant.run(settings, Selection((visit,), ()), GRANT, tmp_path, told.append)
+    assert told == [status]
+    assert (status.level, status.peak_gb) == ("participant", 1.25)
+
+
+def test_pages_are_written_anew_from_what_is_there(level, visit, settings):
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR"), [])).state == "done"
+    page, table = settings.output_dir / "sub-01.html", settings.output_dir / "sub-01/sub-01_scans.tsv"
+    row = {"filename": "anat/sub-01_desc-synth_FLAIR.nii.gz", "contrast": "FLAIR", "verdict": "caution"}
+    write_verdict(settings.output_dir, visit, {**row, "reasons": "noisier; cut"})
+    before = table.read_bytes()
+    page.write_text("lost")
+    for contrast in ("T1w", "FLAIR"):  # the FLAIR's outputs were changed since
+        record = node_folder(settings, sink_node(visit, visit.scan(contrast))) / RECORD_FILE
+        said = json.loads(record.read_text())
+        outputs = ["gone.nii.gz"] if contrast == "FLAIR" else []
+        record.write_text(json.dumps({**said, "outputs": outputs, "stamps": [[1, 1]] * len(outputs)}))
+    told = []
+    (status,) = participant.rewrite_reports(settings, Selection((visit,), ()), told.append)
+    assert (status.state, told) == ("done", [status])
+    text = page.read_text()
+    assert "desc-preproc_T1w" in text
+    assert "desc-preproc_FLAIR" not in text
+    assert "Synthesized image: caution." in text
+    assert "noisier" in text
+    assert table.read_bytes() == before
+
+
+def test_a_visit_of_which_nothing_is_left_keeps_its_page(visit, settings):
+    page = settings.output_dir / "sub-01.html"
+    write_text("as it was", page)
+    (status,) = participant.rewrite_reports(settings, Selection((visit,), ()), lambda _: None)
+    assert (status.state, page.read_text()) == ("skipped", "as it was")
+    assert str(settings.work) in status.reason
+
+
 def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
     other = Failure("participant.sub_02.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
     status = level(Outcome(sinks(visit, "T1w"), [other]))
@@ -172,7 +222,7 @@ def test_after_a_first_crash_no_further_visits_are_started(settings, visit, monk
     statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)
     assert seen == [32]
     assert len(statuses) == 70
-    assert statuses[0].reason == "T1w.nii.gz: empty"
+    assert statuses[0].reason.endswith("T1w.nii.gz: empty")
     assert all("not finished" in status.reason for status in statuses[1:])
 
 
@@ -200,7 +250,8 @@ def test_a_broken_reference_fails_its_visit_and_no_other(phantom_cohort, tmp_pat
     broken.write_bytes(broken.read_bytes()[:3000])
     first, second = (participant.run(settings, Selection(visits, ()), GRANT, tmp_path) for _ in range(2))
     assert [status.state for status in first] == ["failed", "done"]
-    assert first[0].reason.startswith(str(broken))
+    assert first[0].reason.startswith(f"T1w header check: {broken}: ")
+    assert "Traceback" in Path(first[0].crash_file).read_text()
     assert first[0].exit_code == ExitCode.BAD_DATA
     assert list((tmp_path / "out").glob(f"{visits[0].label}*")) == []  # no page and no table without a reference
     assert first[1].seconds > 1

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from bidsapp.resources import Grant, granted, shared
+from bidsapp.resources import Grant, granted, memory_kills, shared
 
 NOTHING: dict[str, str] = {}
 
@@ -143,3 +143,23 @@ def test_processes_of_a_computer_share_what_it_was_granted():
     assert shared(grant, 2, tasks=False) == Grant(4, 16.0, 2, ())
     assert shared(grant, 2, tasks=True) == Grant(8, 16.0, 2, ())  # SLURM gave each task its own processors
     assert shared(grant, 16, tasks=False).cpus == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        ({"proc/self/cgroup": "0::/job", "sys/fs/cgroup/job/memory.events": "oom 3\noom_kill 2"}, 2),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/x",
+                "sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 1",
+            },
+            1,
+        ),
+        ({"proc/self/cgroup": "0::/job", "proc/vmstat": "nr_free_pages 5\noom_kill 7"}, 7),
+        ({}, None),
+    ],
+)
+def test_processes_that_the_system_killed_for_memory_are_counted(tmp_path, files, kills):
+    write(tmp_path, files)
+    assert memory_kills(tmp_path) == kills

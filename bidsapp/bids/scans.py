@@ -120,6 +120,18 @@ def write_verdict(derivatives: Path, visit: Visit, row: Mapping[str, Any]) -> No
     write_tsv([*others, row], table, COLUMNS)
 
 
+def verdicts(derivatives: Path, visit: Visit) -> list[tuple[str, dict[str, Any]]]:
+    """Return the synthesized images of a visit, relative to the dataset, each with ``Label`` and ``Reasons``."""
+    table = derivatives / names.scans_table(visit)
+    try:
+        rows = [row for row in _read(table) if SYNTHESIZED in (row.get("filename") or "")]
+    except DataError:
+        return []
+    said = [(row, [reason for reason in row["reasons"].split("; ") if reason != "n/a"]) for row in rows]
+    folder = names.visit_dir(visit)
+    return [(f"{folder}/{row['filename']}", {"Label": row["verdict"], "Reasons": why}) for row, why in said]
+
+
 def on_reference(rows: Sequence[Row], reference: str) -> list[Row]:
     """Return the rows of the reference and of the scans that were aligned with it."""
     return [row for row in rows if _entities(row).get("space") == _space(row["contrast"], reference)]

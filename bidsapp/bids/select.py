@@ -14,11 +14,11 @@ from bidsapp.bids.contrasts import check_contrasts
 from bidsapp.bids.raw import complaint, named_images, scan_of, suffix_of, visit_of
 from bidsapp.bids.shards import part_of
 from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
-from bidsapp.records import Selection, Skip, Visit
+from bidsapp.records import Selection, Skip, Unused, Visit
 from bidsapp.text import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bids import BIDSLayout
@@ -74,7 +74,7 @@ def select(settings: Settings) -> Selection:
             "check --session-label and --bids-filter-file",
         )
     check_contrasts(settings, found, images)
-    return Selection(tuple(visits), tuple(skipped))
+    return Selection(tuple(visits), tuple(skipped), tuple(_unused(settings, found, images, visits)))
 
 
 def check_dataset(settings: Settings) -> None:
@@ -215,6 +215,28 @@ def _visit(settings: Settings, offered: Visit) -> Visit | Skip:
     for problems in refused.values():
         log.warning("%s: a scan is left out: %s", visit.label, "; ".join(problems))
     return visit
+
+
+def _unused(
+    settings: Settings, found: Mapping[str, Sequence[str]], images: Sequence[str], visits: Sequence[Visit]
+) -> Iterator[Unused]:
+    """Yield the images of these visits that are not used, with the reason."""
+    by_place = {(visit.subject, visit.session): visit for visit in visits}
+    for path in images:
+        visit = by_place.get(visit_of(path))
+        if visit is None:
+            continue
+        contrast = suffix_of(path)
+        scan = scan_of(settings.bids_dir, path, contrast, only=False)
+        used = {scan.contrast: scan.path for scan in visit.scans}
+        if scan.path in used.values():
+            continue
+        if not any(path in paths for paths in found.values()):
+            filtered = contrast in found
+            reason = "--bids-filter-file leaves it out" if filtered else f"no {contrast} is asked for: --contrasts"
+        else:
+            reason = complaint(scan) or f"{used[contrast].name} is used" if contrast in used else complaint(scan)
+        yield Unused(visit.label, scan.path, reason)
 
 
 def _one(scans: Sequence[Scan], settings: Settings) -> Scan:

@@ -10,19 +10,20 @@ import signal
 import sys
 import traceback
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from bidsapp.cli.journal import InputOutputError, Journal
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
 from bidsapp.cli.signals import Terminate, error_of, interruptible
 from bidsapp.errors import NO_ROOM, AppError, CannotCreateError, ExitCode
 from bidsapp.home import at_home
 from bidsapp.launch import follows
-from bidsapp.status import RunStatus, VisitStatus
+from bidsapp.status import RunStatus, VisitStatus, pending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bidsapp.settings import Settings
 
@@ -30,10 +31,6 @@ log = logging.getLogger(__name__)
 
 # Nipype, niworkflows and TemplateFlow ask their servers for news unless told not to.
 OFFLINE = {"NO_ET": "1", "NIPYPE_NO_ET": "1", "TEMPLATEFLOW_AUTOUPDATE": "off"}
-
-
-class _InputOutputError(AppError):
-    exit_code = ExitCode.IO
 
 
 class _UnexpectedError(AppError):
@@ -57,27 +54,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = settings_from(sys.argv[1:] if argv is None else argv)
     except AppError as error:
-        return _finish(RunStatus(error=error), None)
+        return _finish(RunStatus(error=error))
     os.environ.update(OFFLINE)
     if follows(settings.processes):
         return _follow(settings)
-    visits: list[VisitStatus] = []
+    journal = Journal(may_be_empty=settings.shard is not None)
     log_dir: Path | None = None
 
     def give_up(error: AppError) -> None:
-        os._exit(_finish(RunStatus(tuple(visits), error), log_dir))
+        os._exit(_finish(journal.end(error)))
 
     with ExitStack() as stack:
         try:
             stack.enter_context(interruptible(give_up))
-            log_dir = None if settings.dry_run else _open_run(settings)
+            log_dir = journal.folder = None if settings.dry_run else _open_run(settings)
             stack.enter_context(logging_to(log_dir and log_dir / "synthprep.log", settings.verbosity))
-            _run_levels(settings, log_dir, visits)
+            journal.add()  # from the start on there is a status to read
+            _run_levels(settings, log_dir, journal)
             error = None
         except (Exception, KeyboardInterrupt, Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
             error = _as_app_error(raised, settings, log_dir)
             _sweep(settings, log_dir)
-        return _finish(RunStatus(tuple(visits), error, may_be_empty=settings.shard is not None), log_dir)
+        return _finish(journal.end(error), debug=settings.debug)
 
 
 def _follow(settings: Settings) -> int:
@@ -131,8 +129,8 @@ def _sweep(settings: Settings, log_dir: Path | None) -> None:
         sweep(settings.output_dir, settings.participant_label)
 
 
-def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStatus]) -> None:
-    """Run the levels in order; what is known of the visits is in `visits` even where a level raises."""
+def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> None:
+    """Run the levels in order; what is known of the visits is in `journal` even where a level raises."""
     from bidsapp.resources import granted
 
     grant = granted(settings.nprocs, settings.mem_gb)
@@ -142,33 +140,37 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
     if "participant" in settings.levels:
         from bidsapp.bids.select import select
 
+        journal.level = "participant"
         selection = select(settings)
         for skip in selection.skipped:
             log.warning("%s skipped: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
-        visits += [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped]
+        journal.add(*(VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped))
+        from bidsapp.bids.validate import validate
+
+        validate(settings, selection.visits)
         if log_dir is None:
-            visits += _show(selection)
+            from bidsapp.forecast import dry_run
+
+            journal.add(*dry_run(settings, selection, grant))
             if "group" in settings.levels:
                 log.warning("what the group level would do depends on this level's results: ask for it alone then")
             return
         from bidsapp import participant
 
-        processed = participant.run(settings, selection, grant, log_dir)
-        visits += processed
-        if processed and all(visit.state == "failed" for visit in processed):
-            return  # the group level could only add that it has nothing to work on
+        journal.add(*(pending(visit.label) for visit in selection.visits))
+        if settings.reports_only:
+            processed = participant.rewrite_reports(settings, selection, journal.add)
+        else:
+            processed = participant.run(settings, selection, grant, log_dir, journal.add)
+        journal.add(*processed)
+        failed = [visit for visit in processed if visit.state == "failed"]
+        if failed and (settings.stop_on_first_crash or len(failed) == len(processed)):
+            return  # the group level was not to start, or could only add that it has nothing to work on
     if "group" in settings.levels:
         from bidsapp import group
 
-        visits += group.run(settings, grant)
-
-
-def _show(selection: Any) -> list[VisitStatus]:
-    """Print what would be processed."""
-    for visit in selection.visits:
-        for scan in visit.scans:
-            sys.stdout.write(f"{visit.label} {scan.contrast} {scan.path}\n")
-    return [VisitStatus(visit.label, "selected") for visit in selection.visits]
+        journal.level = "group"
+        journal.add(*group.run(settings, grant, journal.add))
 
 
 def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | None) -> AppError:
@@ -184,24 +186,18 @@ def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | Non
     if isinstance(raised, OSError):
         if raised.errno in NO_ROOM:
             where = f"make room, and run the same command again; {where}"
-        return _InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
+        return InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
     return _UnexpectedError(f"unexpected {type(raised).__name__}: {raised}", f"{where}, and report it")
 
 
-def _finish(status: RunStatus, log_dir: Path | None) -> int:
-    """Write ``status.json`` and the last line, and return the exit status; all three from one object."""
-    if log_dir is not None:
-        from bidsapp.bids.sink import write_text
-
-        try:
-            write_text(status.to_json(), log_dir / "status.json")
-        except OSError as error:
-            message = f"{log_dir / 'status.json'}: {error.strerror}"
-            status = RunStatus(status.visits, status.error or _InputOutputError(message, "make room"))
+def _finish(status: RunStatus, *, debug: bool = False) -> int:
+    """Write what failed and the last line, and return the exit status; ``status.json`` is of the same object."""
     for visit in status.final.values():
         if visit.state == "failed":
-            hint = f" ({visit.hint})" if visit.hint else ""
-            sys.stderr.write(f"{visit.visit} failed: {visit.reason}{hint}\n")
+            sys.stderr.write(f"{visit.line}\n")
+            for file in map(Path, visit.crash_file.split("; ") if debug else ()):
+                if file.is_file():
+                    sys.stderr.write(file.read_text(encoding="utf-8", errors="replace") + "\n")
     sys.stderr.write(f"{status.last_line}\n")
     logging.getLogger().info(status.last_line)
     return int(status.exit_code)

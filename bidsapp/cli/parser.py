@@ -12,6 +12,7 @@ from bidsapp.cli.checks import check
 from bidsapp.cli.cluster import add_cluster
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
 from bidsapp.cli.planned import unfolded
+from bidsapp.cli.reporting import add_reporting, check_reporting
 from bidsapp.cli.words import dataset
 from bidsapp.config import read_toml
 from bidsapp.errors import UnknownLevelError, UsageError
@@ -87,6 +88,7 @@ def settings_from(words: Sequence[str]) -> Settings:
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     settings = Settings(**{**values, "levels": _levels(values["levels"])})
     check(settings)
+    check_reporting(settings)
     if "template_registration" in given and not settings.spaces:
         raise UsageError("--template-registration: there is no template to register to", "give --output-spaces")
     return settings
@@ -114,6 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_resources(parser.add_argument_group("resources"))
     add_run(parser.add_argument_group("the run"))
     add_cluster(parser.add_argument_group("many jobs"))
+    add_reporting(parser.add_argument_group("about the run"))
     return parser
 
 

@@ -90,13 +90,41 @@ def check_image(path: Path, memory_gb: float | None = None) -> CheckedImage:
     return CheckedImage(image, tuple(decisions), digest.hexdigest())
 
 
-def _open(path: Path, memory_gb: float | None) -> nib.Nifti1Image:
+def check_header(path: Path, memory_gb: float | None = None) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Apply the header policy without reading voxels: what is wrong inside a file is found by `check_image` alone.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI file, or a symbolic link to one.
+    memory_gb : float or None
+        What its voxels may take, see `check_image`.
+
+    Returns
+    -------
+    (int, int, int), ndarray of shape (4, 4)
+        Number of voxels along each axis, and the affine.
+
+    Raises
+    ------
+    DataError
+        The image cannot be used.
+    """
+    source = _open(path, memory_gb, whole=False)
+    shape = _shape(path, source, [])
+    affine, _ = chosen_affine(path, source, [])
+    affine = _orthonormal(path, source, affine, [])
+    _check_geometry(path, shape, affine)
+    return shape, affine
+
+
+def _open(path: Path, memory_gb: float | None, *, whole: bool = True) -> nib.Nifti1Image:
     if path.is_symlink() and not path.exists():
         raise DataError(f"{path}: content not fetched", f"run `datalad get {path}`")
     try:
         declared = check_declared(path, memory_gb)
         image = nib.load(path)
-        if path.suffix == ".gz":
+        if whole and path.suffix == ".gz":
             _verify_checksum(path, declared)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the dataset") from error

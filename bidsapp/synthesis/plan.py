@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError
 from bidsapp.records import Plan
+from bidsapp.synthesis.cases import times_larger
 from bidsapp.synthesis.modes import BATCHES, SLICE_PATCH, SLICED, patch_shape
-from bidsapp.synthesis.presence import times_larger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

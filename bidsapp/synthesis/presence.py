@@ -11,12 +11,12 @@ knows this case only (`times_larger`): a step then teaches each case as much as 
 from __future__ import annotations
 
 import dataclasses
-from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
 
 from bidsapp.errors import NoInputError
+from bidsapp.synthesis.cases import cases
 from bidsapp.synthesis.pairs import AIR
 
 if TYPE_CHECKING:
@@ -27,19 +27,6 @@ if TYPE_CHECKING:
     from bidsapp.records import Pair, Plan
     from bidsapp.synthesis.folds import Fold
     from bidsapp.synthesis.sampling import Batch
-
-# A step is never more than so many times as large: of more than three sources some cases wait for the next one.
-LARGEST = 8
-
-
-def cases(sources: int) -> list[tuple[bool, ...]]:
-    """Return which of some sources may be there together: any, but never none; the last is all of them."""
-    return [case for case in product((False, True), repeat=sources) if any(case)]
-
-
-def times_larger(sources: int) -> int:
-    """Return how many times as many patches a step has where so many sources may be missing."""
-    return min(len(cases(sources)), LARGEST)
 
 
 def drop_sources(batch: Batch, sources: int, generator: torch.Generator) -> Batch:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.sink import write_text
 from bidsapp.console import progress_bar
-from bidsapp.errors import ExitCode
+from bidsapp.errors import AppError
 from bidsapp.imaging.itk import DETERMINISTIC_ENVIRONMENT
-from bidsapp.interfaces.base import ERROR_FILE
+from bidsapp.interfaces.base import read_word
+from bidsapp.interfaces.usage import read_peak
+from bidsapp.workflows.nodes import crash_name
 from bidsapp.workflows.plugins import LIMITS, Plugin
+from bidsapp.workflows.turns import Turns, visit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from nipype.pipeline.engine import Node, Workflow
     from nipype.pipeline.plugins.base import PluginBase
 
+    from bidsapp.errors import ExitCode
     from bidsapp.resources import Grant
 
 log = logging.getLogger(__name__)
@@ -38,15 +41,18 @@ class Failure:
     node : str
         Its full name, ``participant.sub_01.T1w_wf.brain``.
     message, hint : str
-        Those of the `AppError` that ended it, where it was one.
+        Those of the `AppError` that ended it; of another error, what it means to a person.
     exit_code : ExitCode
         What it means for the run.
+    crash_file : str
+        Where its traceback is.
     """
 
     node: str
     message: str
     hint: str
     exit_code: ExitCode
+    crash_file: str = ""
 
 
 @dataclass
@@ -61,11 +67,14 @@ class Outcome:
         In the order in which they came.
     seconds : dict of str to float
         Wall time of each node that ran now.
+    peak_gb : dict of str to float
+        The most memory that it held, GB.
     """
 
     finished: set[str] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_gb: dict[str, float] = field(default_factory=dict)
 
 
 def execute(
@@ -76,6 +85,7 @@ def execute(
     stop_on_first_crash: bool = False,
     plugin: Plugin | None = None,
     title: str = "",
+    on_visit: Callable[[str, Outcome], None] = lambda *_: None,
 ) -> Outcome:
     """Run a graph in processes of this computer, or as jobs; a failing node costs only what depends on it.
 
@@ -93,6 +103,8 @@ def execute(
         How nodes are run; by default in processes of this computer.
     title : str
         Stands before the progress bar; by default the graph's name.
+    on_visit : callable
+        Is given the name of a visit's graph once no node of it is left to run, and the outcome so far.
 
     Returns
     -------
@@ -101,14 +113,16 @@ def execute(
     from bidsapp.workflows.workers import Workers
 
     plugin = plugin or Plugin()
-    _configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
+    configure(workflow, log_dir, stop_on_first_crash=stop_on_first_crash)
     outcome = Outcome()
-    names = [name for name in workflow.list_node_names() if not name.endswith(("inputnode", "outputnode"))]
+    turns = Turns(workflow)
+    steps = turns.nodes
+    late: list[Exception] = []
     with (
         _worker_environment(Path(workflow.base_dir) / "nipype"),
-        progress_bar(title or workflow.name, total=len(names)) as update,
+        progress_bar(title or workflow.name, total=steps) as update,
     ):
-        follow = _follower(outcome, log_dir, update)
+        follow = _follower(outcome, log_dir, update, turns, _kept_back(on_visit, late))
         runner = _runner(plugin, workflow, grant, follow)
         try:
             workflow.run(plugin=runner)
@@ -119,13 +133,32 @@ def execute(
             if isinstance(runner, Workers):  # a batch system's takes its jobs back by itself
                 runner.stop()
             if not isinstance(error, Exception):  # interrupted
-                log.warning("%d of %d steps are done and kept", len(outcome.finished), len(names))
+                log.warning("%d of %d steps are done and kept", len(outcome.finished), steps)
             raise
+    if late:
+        raise late[0]
     return outcome
 
 
+def _kept_back(on_visit: Callable[[str, Outcome], None], late: list[Exception]) -> Callable[[str, Outcome], None]:
+    """Return `on_visit` without its errors, which Nipype would take for those of a node; they go into `late`."""
+
+    def tell(visit: str, outcome: Outcome) -> None:
+        try:
+            on_visit(visit, outcome)
+        except Exception as error:  # raised again when the graph has ended
+            log.exception("%s could not be recorded", visit)
+            late.append(error)
+
+    return tell
+
+
 def _follower(
-    outcome: Outcome, log_dir: Path, update: Callable[[float, str], None]
+    outcome: Outcome,
+    log_dir: Path,
+    update: Callable[[float, str], None],
+    turns: Turns,
+    on_visit: Callable[[str, Outcome], None],
 ) -> Callable[[Node, str], None]:
     """Return what Nipype calls when a node starts, ends or fails; a cached node only ends."""
     started: dict[str, float] = {}
@@ -137,6 +170,7 @@ def _follower(
             return
         if name in started:
             outcome.seconds[name] = time.monotonic() - started[name]
+            outcome.peak_gb[name] = read_peak(Path(node.output_dir()))
         if status == "end":
             outcome.finished.add(name)
         else:
@@ -144,21 +178,23 @@ def _follower(
             outcome.failures.append(failure)
             log.info("%s failed: %s", name, failure.message)
         update(len(outcome.finished), name.partition(".")[2])
+        if turns.count(name, failed=status != "end"):
+            on_visit(visit_of(name), outcome)
 
     return follow
 
 
 def _failure(node: Node, log_dir: Path) -> Failure:
     """Return what a failed node left to say."""
-    file = Path(node.output_dir()) / ERROR_FILE
-    with suppress(OSError, ValueError):  # none, or on a full disk an empty one
-        said = json.loads(file.read_text(encoding="utf-8"))
-        return Failure(node.fullname, said["message"], said["hint"], ExitCode(said["exit_code"]))
-    message = f"{node.fullname.split('.', 2)[-1]}: the step failed unexpectedly"
-    return Failure(node.fullname, message, f"see the crash file in {log_dir}", ExitCode.VISIT_FAILED)
+    error = read_word(Path(node.output_dir()))
+    if error is None:
+        error = AppError("it ended without a word", "look at the traceback, and report it")
+    crash_file = str(log_dir / crash_name(node.fullname))
+    return Failure(node.fullname, error.message, error.hint, error.exit_code, crash_file)
 
 
-def _configure(workflow: Workflow, log_dir: Path, *, stop_on_first_crash: bool) -> None:
+def configure(workflow: Workflow, log_dir: Path, *, stop_on_first_crash: bool) -> None:
+    """Set what Nipype is to keep, how it knows a finished step, and where its messages go."""
     from nipype import config
     from nipype import logging as nipype_logging
 

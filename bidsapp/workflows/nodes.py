@@ -13,6 +13,23 @@ if TYPE_CHECKING:
 
 RUN = "participant"
 
+# What a step does, as a person is told that it failed.
+STEPS = {
+    "header": "header check",
+    "brain": "brain mask",
+    "bias": "bias field",
+    "register": "registration",
+    "resample": "resampling",
+    "head": "head mask",
+    "tissue": "tissue classes",
+    "normalize": "intensity scale",
+    "measure": "quality numbers",
+    "figure": "figure",
+    "sink": "writing",
+    "templates": "registration to templates",
+    "write": "writing in standard spaces",
+}
+
 
 def visit_name(visit: Visit) -> str:
     """Return the name of a visit's workflow, ``sub_01_ses_A``.
@@ -43,3 +60,17 @@ def spaces_node(visit: Visit, scan: Scan) -> str:
 def node_folder(settings: Settings, node: str) -> Path:
     """Return the folder in which a node of a full name works."""
     return settings.work / node.replace(".", "/")
+
+
+def place_of(node: str) -> tuple[str, str]:
+    """Return contrast and step of a node's full name, as a person calls them; the contrast may be empty."""
+    *_, graph, name = node.split(".")
+    contrast = graph.removesuffix("_wf")
+    if contrast == "spaces":  # its nodes are of all scans: T1w_write, templates
+        contrast, _, name = name.rpartition("_")
+    return contrast, STEPS.get(name, name)
+
+
+def crash_name(node: str) -> str:
+    """Return the name of the file with the traceback of a failed node."""
+    return f"crash-{node.partition('.')[2]}.txt"

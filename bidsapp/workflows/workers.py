@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
+import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
+from nipype.utils.filemanip import crash2txt
 
-from bidsapp.errors import NO_ROOM, ExitCode
-from bidsapp.interfaces.base import ERROR_FILE
+from bidsapp.errors import MEMORY_HINT, NO_ROOM, AppError
+from bidsapp.interfaces.base import leave_word, read_word
+from bidsapp.resources import memory_kills
 from bidsapp.workflows.lifeline import attach, kill
+from bidsapp.workflows.nodes import crash_name
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from nipype.pipeline.engine import Node
 
 
@@ -36,6 +41,8 @@ class Workers(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any]) -> None:
         super().__init__(plugin_args=plugin_args)
+        self._kills_before = memory_kills()
+        self._alone: dict[int, BaseProcess] = {}
         self.pools: list[ProcessPoolExecutor] = []
         self.stopped = False
         self.pool = self._new_pool(self.processors)  # in place of Nipype's, which has started no process yet
@@ -77,7 +84,9 @@ class Workers(MultiProcPlugin):
                 return
         try:
             if isinstance(error, BrokenProcessPool):
-                _leave_word(node)
+                process = self._alone.get(task)
+                kills = None if self._kills_before is None else (memory_kills() or 0) - self._kills_before
+                _say_killed(node, process and process.exitcode, kills or 0)
         finally:
             self._taskresult[task] = {"taskid": task, "result": None, "traceback": [f"{node.fullname}: {error}"]}
 
@@ -86,16 +95,25 @@ class Workers(MultiProcPlugin):
         try:
             pool = self._new_pool(1)
             self._send(pool, job, again=False)
+            (self._alone[job[2]],) = pool._processes.values()
             pool.shutdown(wait=False)  # once it has done this
         except OSError as error:  # no memory for another process
             return error
         return None
 
-    def _report_crash(self, node: Node, result: dict[str, Any] | None = None) -> Any:
-        """Write a crash file; where there is no room for any file, end the run, for all other steps would fail."""
+    def _report_crash(self, node: Node, result: dict[str, Any] | None = None) -> str:
+        """Write the traceback of a failed node to a file whose name tells visit and step, after what it means.
+
+        Where there is no room for any file, the run ends, for all other steps would fail.
+        """
         if error := no_room(node, result):
             raise error
-        return super()._report_crash(node, result)
+        traceback = (result or {}).get("traceback") or ["no traceback"]
+        file = Path(node.config["execution"]["crashdump_dir"]) / crash_name(node.fullname)
+        crash2txt(file, {"node": node, "traceback": traceback})
+        if word := read_word(Path(node.output_dir())):
+            file.write_text(f"{word}\n\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
+        return str(file)
 
     def _new_pool(self, size: int) -> ProcessPoolExecutor:
         context = get_context(self.plugin_args["mp_context"])
@@ -117,13 +135,15 @@ def no_room(node: Node, result: dict[str, Any] | None) -> OSError | None:
     return None
 
 
-def _leave_word(node: Node) -> None:
+def _say_killed(node: Node, status: int | None, kills: int) -> None:
     """Leave beside a node's results what its process could not say any more."""
-    folder = Path(node.output_dir())
-    folder.mkdir(parents=True, exist_ok=True)
-    said = {
-        "message": f"{node.fullname.split('.', 1)[-1]}: its process was killed, twice: memory has likely run out",
-        "hint": f"give more memory than --mem says, or fewer --nprocs; this step declares {node.mem_gb:g} GB",
-        "exit_code": int(ExitCode.VISIT_FAILED),
-    }
-    (folder / ERROR_FILE).write_text(json.dumps(said), encoding="utf-8")
+    if status is not None and status < 0 and status != -signal.SIGKILL:
+        what = f"its process ended by {signal.Signals(-status).name}, twice"
+        hint = "a library crashed, maybe on a damaged file: look at the scan, and report it"
+    elif kills:
+        what = f"its process was killed, twice: memory ran out (the system counted {kills} kills for it)"
+        hint = f"{MEMORY_HINT}; this step declares {node.mem_gb:g} GB"
+    else:
+        what = "its process was killed, twice: memory has likely run out"
+        hint = f"{MEMORY_HINT}; this step declares {node.mem_gb:g} GB"
+    leave_word(Path(node.output_dir()), AppError(what, hint))

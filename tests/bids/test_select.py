@@ -36,6 +36,25 @@ def test_the_best_reference_is_used_where_that_is_asked_for(dataset, monkeypatch
     assert first.scan("FLAIR").entities == {"acq": "a"}  # the policy is about the reference
 
 
+def test_images_that_are_not_used_are_named_with_the_reason(dataset, tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"flair": {"acquisition": "b"}}))
+    settings = dataset(bids_filter_file=path)
+    extra = settings.bids_dir / "sub-10/ses-1/anat"
+    (extra / "sub-10_ses-1_T2w.nii.gz").touch()
+    (extra / "sub-10_ses-1_foo-1_T1w.nii.gz").touch()
+    said = {image.path.name: (image.visit, image.reason) for image in select(settings).unused}
+    assert said == {
+        "sub-01_ses-1_acq-a_FLAIR.nii.gz": ("sub-01_ses-1", "--bids-filter-file leaves it out"),
+        "sub-01_ses-2_run-2_T1w.nii.gz": ("sub-01_ses-2", "sub-01_ses-2_run-1_T1w.nii.gz is used"),
+        "sub-10_ses-1_T2w.nii.gz": ("sub-10_ses-1", "no T2w is asked for: --contrasts"),
+        "sub-10_ses-1_foo-1_T1w.nii.gz": (
+            "sub-10_ses-1",
+            f"{extra / 'sub-10_ses-1_foo-1_T1w.nii.gz'}: BIDS has no foo- in names",
+        ),
+    }
+
+
 def test_filter_file_decides(dataset, tmp_path):
     path = tmp_path / "filter.json"
     path.write_text(json.dumps({"flair": {"acquisition": "b"}, "t1w": {"session": "1"}}))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bidsapp import group, participant
+from bidsapp.bids.validate import find_program
 from bidsapp.cli.main import main
 from bidsapp.errors import DataError
 from bidsapp.status import VisitStatus
@@ -45,6 +46,12 @@ def dataset(tmp_path):
     return raw
 
 
+@pytest.fixture(autouse=True)
+def no_validator(monkeypatch):
+    """Spare every run the start of the validator."""
+    monkeypatch.setattr("bidsapp.bids.validate.find_program", lambda: None)
+
+
 def only(folder: Path) -> Path:
     (found,) = folder.iterdir()
     return found
@@ -56,7 +63,7 @@ def last_line(capsys) -> str:
 
 def pretend(monkeypatch, action):
     """Replace the participant level."""
-    monkeypatch.setattr(participant, "run", lambda settings, selection, grant, log_dir: action(selection))
+    monkeypatch.setattr(participant, "run", lambda settings, selection, *_: action(selection))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +121,8 @@ def test_config_file_of_a_run_repeats_it(dataset, tmp_path, monkeypatch, capsys)
 def test_failures_are_named_and_group_level_does_not_start(dataset, tmp_path, monkeypatch, capsys):
     failed = VisitStatus("sub-01", "failed", "image is empty", "replace it", exit_code=DataError.exit_code)
     pretend(monkeypatch, lambda selection: (failed,))
-    assert main([str(dataset), str(tmp_path / "out"), "participant", "group"]) == 65
+    words = [str(dataset), str(tmp_path / "out"), "participant", "group", "--participant-label", "01", "03"]
+    assert main(words) == 65
     error = capsys.readouterr().err
     assert "sub-01 failed: image is empty (replace it)" in error
     assert error.rstrip().endswith("synthprep: 1 failed, 1 skipped [exit 65]")
@@ -183,18 +191,92 @@ def test_logging_is_left_as_it_was(dataset, tmp_path, monkeypatch):
     assert (logging.getLogger().handlers, logging.getLogger().level, signal.getsignal(signal.SIGTERM)) == before
 
 
+def with_images(dataset):
+    """Give the images of a dataset content."""
+    import nibabel as nib
+    import numpy as np
+
+    for path in dataset.rglob("*.nii.gz"):
+        nib.save(nib.Nifti1Image(np.ones((30, 30, 30), np.float32), np.diag([3.0, 3, 3, 1])), path)
+
+
 def test_dry_run_writes_nothing(dataset, tmp_path, capsys):
+    with_images(dataset)
     assert main([str(dataset), str(tmp_path / "out"), "participant", "--dry-run"]) == 0
     captured = capsys.readouterr()
-    assert f"sub-02 FLAIR {dataset}/sub-02/anat/sub-02_FLAIR.nii.gz\n" in captured.out
+    assert "sub-02/anat/sub-02_FLAIR.nii.gz" in captured.out
     assert captured.err.rstrip().endswith("synthprep: 2 selected, 1 skipped [exit 0]")
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_ends_as_a_run_would(dataset, tmp_path, capsys):
+    with_images(dataset)
+    (dataset / "sub-01/anat/sub-01_T1w.nii.gz").write_bytes(b"no image")
+    assert main([str(dataset), str(tmp_path / "out"), "participant", "--dry-run"]) == 1
+    assert last_line(capsys) == "synthprep: 1 selected, 1 failed, 1 skipped [exit 1]"
+    words = [str(dataset), str(tmp_path / "out"), "participant", "--dry-run", "--participant-label"]
+    assert main([*words, "01"]) == 65
+    assert main([*words, "03"]) == 66
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_validator_finds_in_what_is_read_ends_a_run(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()
+    if find_program() is None:
+        pytest.skip("bids-validator-deno is not installed")
+    (dataset / "sub-02/anat/sub-02_T1w.json").write_text("{")
+    assert main([str(dataset), str(tmp_path / "out"), "participant"]) == 16
+    assert "sub-02_T1w.json: JSON_INVALID" in last_line(capsys)
+
+
+def test_stop_on_first_crash_stops_before_the_next_level(dataset, tmp_path, monkeypatch, capsys):
+    states = {"sub-01": VisitStatus("sub-01", "done"), "sub-02": VisitStatus("sub-02", "failed", "x")}
+    pretend(monkeypatch, lambda selection: tuple(states[visit.label] for visit in selection.visits))
+    levels = []
+    monkeypatch.setattr(group, "run", lambda *_: levels.append("group") or (VisitStatus("sub-01", "done"),))
+    words = [str(dataset), str(tmp_path / "out"), "participant", "group"]
+    assert main([*words, "--stop-on-first-crash"]) == 1
+    assert levels == []
+    assert main(words) == 1
+    assert levels == ["group"]
+
+
+def test_debug_shows_the_traceback_of_a_visit(dataset, tmp_path, monkeypatch, capsys):
+    crash = tmp_path / "crash.txt"
+    crash.write_text("Traceback of a step")
+    failed = VisitStatus("sub-01", "failed", "x", crash_file=str(crash))
+    pretend(monkeypatch, lambda _: (failed, VisitStatus("sub-02", "done")))
+    words = [str(dataset), str(tmp_path / "out"), "participant"]
+    main(words)
+    assert "Traceback of a step" not in capsys.readouterr().err
+    main([*words, "--debug"])
+    assert "Traceback of a step" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_leaves_its_status(dataset, tmp_path):
+    script = (
+        "import os, signal, sys; from bidsapp import participant; from bidsapp.cli.main import main\n"
+        "from bidsapp.status import VisitStatus\n"
+        "def run(settings, selection, grant, log_dir, tell):\n"
+        "    tell(VisitStatus('sub-01', 'done', seconds=1.0)); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "participant.run = run; main(sys.argv[1:])"
+    )
+    words = [sys.executable, "-c", script, str(dataset), str(tmp_path / "out"), "participant"]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
+    status = json.loads((only(tmp_path / "out/logs") / "status.json").read_text())
+    assert (status["exit_code"], status["last_line"]) == (None, "synthprep: running: 1 done, 1 skipped, 1 pending")
+    assert {visit["visit"]: visit["state"] for visit in status["visits"]} == {
+        "sub-01": "done",
+        "sub-02": "pending",
+        "sub-03": "skipped",
+    }
+
+
 def test_a_dry_run_of_the_group_level_alone_is_its_own(dataset, tmp_path, monkeypatch, capsys):
+    with_images(dataset)
     asked = []
     monkeypatch.setattr(
-        group, "run", lambda settings, _: asked.append(settings) or (VisitStatus("a", "selected"),)
+        group, "run", lambda settings, *_: asked.append(settings) or (VisitStatus("a", "selected"),)
     )
     assert main([str(dataset), str(tmp_path / "out"), "group", "--dry-run"]) == 0
     assert last_line(capsys) == "synthprep: 1 selected [exit 0]"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bidsapp.errors import NoInputError
+from bidsapp.synthesis.cases import cases, times_larger
 from bidsapp.synthesis.checkpoint import Checkpoint
 from bidsapp.synthesis.crossfit import cross_fit
 from bidsapp.synthesis.evaluation import measure
@@ -14,7 +15,7 @@ from bidsapp.synthesis.folds import Fold
 from bidsapp.synthesis.inference import predict
 from bidsapp.synthesis.pairs import AIR, load_volume
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
-from bidsapp.synthesis.presence import cases, check_learned, drop_sources, times_larger, used_and_missing
+from bidsapp.synthesis.presence import check_learned, drop_sources, used_and_missing
 from bidsapp.synthesis.sampling import Batch, TrainingVolume
 from bidsapp.synthesis.training import make_fabric, train
 

@@ -1,6 +1,7 @@
 """A run of a graph: what finished, what failed and why, and what a second run costs."""
 
 import os
+from unittest.mock import ANY
 
 import nibabel as nib
 import numpy as np
@@ -50,8 +51,48 @@ def test_a_failure_costs_what_depends_on_it_and_a_second_run_nothing(graph, tmp_
         assert failure.hint
     assert set(first.seconds) == {*done, "participant.bad.header"}
     assert set(second.seconds) == {"participant.bad.header"}  # what failed is tried again, what was done is kept
-    assert len(list(logs.glob("crash-*.txt"))) == 2
+    (crash,) = logs.glob("crash-*.txt")
+    assert failure.crash_file == str(crash)
+    said = crash.read_text()
+    assert said.startswith(failure.message)
+    assert "Traceback" in said
     assert dict(os.environ) == before
+
+
+def test_a_visit_ends_when_nothing_of_it_can_run_any_more_and_its_memory_is_measured(graph, tmp_path):
+    ended = []
+    outcome = execute(
+        graph(),
+        Grant(1, 4.0, 0, ()),
+        tmp_path,
+        on_visit=lambda name, so_far: ended.append((name, len(so_far.finished), len(so_far.failures))),
+    )
+    assert {name: counts for name, *counts in ended} == {
+        "bad": [ANY, 1],
+        "good": [2, ANY],
+    }  # normalize is not waited for
+    assert len(ended) == 2
+    assert set(outcome.peak_gb) == set(outcome.seconds)
+    assert all(0.05 < peak < 2 for peak in outcome.peak_gb.values())
+
+
+def test_what_cannot_be_recorded_ends_the_run_after_the_others(graph, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        execute(graph(), Grant(2, 4.0, 0, ()), tmp_path, on_visit=full)
+
+
+def test_an_unexpected_error_is_told_by_its_last_line(tmp_path, graph):
+    workflow = graph()
+    (tmp_path / "gone.nii").write_text("no image")
+    workflow.get_node("good.normalize").inputs.mask = str(tmp_path / "gone.nii")
+    outcome = execute(workflow, Grant(1, 4.0, 0, ()), tmp_path)
+    (failure,) = [failure for failure in outcome.failures if "normalize" in failure.node]
+    assert failure.message.startswith("unexpected ")
+    assert failure.exit_code == ExitCode.VISIT_FAILED
+    assert failure.crash_file.endswith("crash-good.normalize.txt")
 
 
 def test_a_run_stops_where_it_is_asked_to(graph, tmp_path):

@@ -1,18 +1,20 @@
 """A run whose worker processes are killed, as the system does when memory runs out."""
 
+import signal
+
 import pytest
 from nipype.interfaces.utility import Function
 from nipype.pipeline.engine import Node, Workflow
 
 from bidsapp.resources import Grant
+from bidsapp.workflows import workers
 from bidsapp.workflows.execution import execute
 from bidsapp.workflows.workers import Workers
 
 
-def work(times, file):
+def work(times, file, number):
     """Kill the own process a number of times, which a file counts, and return what comes of that."""
     import os
-    import signal
     import time
     from pathlib import Path
 
@@ -20,7 +22,7 @@ def work(times, file):
     with Path(file).open("a+") as counter:
         counter.write("x")
     if Path(file).stat().st_size <= times:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)
     return times
 
 
@@ -28,13 +30,16 @@ def work(times, file):
 def run(tmp_path):
     """Return a function that runs three visits of two steps; the first step of one is killed some times."""
 
-    def run(times):
+    def run(times, number=signal.SIGKILL):
         workflow = Workflow("participant", base_dir=str(tmp_path / "work"))
         for name in ("sub_01", "sub_02", "sub_03"):
             visit = Workflow(name)
-            first, second = (Node(Function(["times", "file"], ["out"], work), name=n, mem_gb=0.1) for n in "ab")
+            first, second = (
+                Node(Function(["times", "file", "number"], ["out"], work), name=n, mem_gb=0.1) for n in "ab"
+            )
             first.inputs.times = times if name == "sub_01" else 0
             for node in (first, second):
+                node.inputs.number = int(number)
                 node.inputs.file = str(tmp_path / f"{name}_{node.name}")
             visit.connect(first, "out", second, "times")
             second.inputs.times = 0
@@ -52,8 +57,22 @@ def test_a_process_that_is_killed_again_costs_its_own_visit_only(run):
     assert outcome.finished == OTHERS
     (failure,) = outcome.failures
     assert failure.node == "participant.sub_01.a"
-    assert "sub_01.a: its process was killed" in failure.message
-    assert "memory" in failure.hint
+    assert failure.message == "its process was killed, twice: memory has likely run out"
+    assert "lower --nprocs" in failure.hint
+    assert "this step declares 0.1 GB" in failure.hint
+
+
+def test_what_the_system_counts_as_killed_for_memory_is_said(run, monkeypatch):
+    counted = iter((3, 5))
+    monkeypatch.setattr(workers, "memory_kills", lambda: next(counted))
+    (failure,) = run(times=9).failures
+    assert failure.message.endswith("memory ran out (the system counted 2 kills for it)")
+
+
+def test_a_crash_of_a_library_is_not_taken_for_lack_of_memory(run):
+    (failure,) = run(times=9, number=signal.SIGSEGV).failures
+    assert failure.message == "its process ended by SIGSEGV, twice"
+    assert "memory" not in failure.hint
 
 
 def test_a_process_that_was_killed_once_is_tried_again(run):
