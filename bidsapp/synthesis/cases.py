@@ -1,4 +1,4 @@
-"""Which sources may be there together where some may be missing; imports nothing heavy, for plans are made early."""
+"""Which sources may be there together where some may be missing; light, for plans are made early."""
 
 from __future__ import annotations
 
