@@ -43,6 +43,7 @@ class _CheckHeaderOutput(TraitedSpec):
     decisions = traits.List(traits.Str, desc="what was decided about the header")
     fingerprint = traits.Str(desc="SHA-256 of the voxels")
     grid = traits.Dict(desc="that of the acquired image, also where another is used instead")
+    header = traits.Dict(desc="what the acquired file's header says")
 
 
 class CheckHeader(Step):
@@ -52,7 +53,7 @@ class CheckHeader(Step):
     output_spec = _CheckHeaderOutput
 
     def step(self, folder: Path) -> dict[str, Any]:
-        """Return checked image, decisions, fingerprint and grid."""
+        """Return checked image, decisions, fingerprint, grid and header."""
         acquired = check_image(Path(self.inputs.in_file))
         checked = check_image(Path(self.inputs.given)) if isdefined(self.inputs.given) else acquired
         image, said = checked.image, ()
@@ -64,6 +65,7 @@ class CheckHeader(Step):
             "decisions": [*checked.decisions, *said],
             "fingerprint": acquired.fingerprint,
             "grid": own_grid(acquired.image).to_json(),
+            "header": dict(acquired.header),
         }
 
 
