@@ -11,11 +11,14 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import read_record
-from bidsapp.reports.records import Figure, VisitReport
+from bidsapp.reports.environment import command_line, versions
+from bidsapp.reports.histograms import read_curves
+from bidsapp.reports.records import ScanStory, Trouble, VisitReport
+from bidsapp.reports.story import scan_figures
 from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.execution import execute
-from bidsapp.workflows.nodes import RUN, node_folder, sink_node, spaces_node, visit_name
+from bidsapp.workflows.nodes import RUN, node_folder, scan_name, sink_node, spaces_node, visit_name
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 if TYPE_CHECKING:
@@ -23,20 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bidsapp.records import Scan, Selection, Visit
+    from bidsapp.reports.records import Curve
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
     from bidsapp.workflows.execution import Failure, Outcome
 
 log = logging.getLogger(__name__)
-
-CAPTIONS = {
-    "brain": ("Brain mask", "The outline should follow the surface of the brain, without skull, eyes or holes."),
-    "registration": (
-        "Alignment",
-        "The reference's outlines should lie on the same edges of both images, and edges should run on from field "
-        "to field of the checkerboard.",
-    ),
-}
 
 
 def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -> tuple[VisitStatus, ...]:
@@ -62,12 +57,13 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
         return ()
     workflow = init_run_wf(settings, selection.visits)
     outcome = execute(workflow, grant, log_dir, stop_on_first_crash=settings.stop_on_first_crash)
-    statuses = tuple(_record(settings, visit, outcome) for visit in selection.visits)
+    curves = read_curves(settings.output_dir)  # those of visits that other runs worked on, too
+    statuses = tuple(_record(settings, visit, outcome, curves) for visit in selection.visits)
     update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
     return statuses
 
 
-def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
+def _record(settings: Settings, visit: Visit, outcome: Outcome, curves: Sequence[Curve]) -> VisitStatus:
     """Write a visit's table and report from what its scans left, and say how it went."""
     nodes = f"{RUN}.{visit_name(visit)}."
     failures = [failure for failure in outcome.failures if failure.node.startswith(nodes)]
@@ -79,8 +75,8 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
         rows = [record["row"] for _, record in done]
         wanted = settings.wanted
         write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
-    if done:
-        write_visit_report(_report(settings, visit, done, failures), settings.output_dir / names.report(visit))
+        report = _report(settings, visit, done, failures, curves)
+        write_visit_report(report, settings.output_dir / names.report(visit))
     status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
     return status
@@ -118,25 +114,52 @@ def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome)
 
 
 def _report(
-    settings: Settings, visit: Visit, done: Sequence[tuple[Scan, Mapping[str, Any]]], failures: Sequence[Failure]
+    settings: Settings,
+    visit: Visit,
+    done: Sequence[tuple[Scan, Mapping[str, Any]]],
+    failures: Sequence[Failure],
+    curves: Sequence[Curve],
 ) -> VisitReport:
+    reference = settings.reference
     flags = [f"{scan.contrast}: {record['row']['flags']}" for scan, record in done if record["row"].get("flags")]
-    figures = []
-    for scan, record in done:
-        kind = "brain" if scan.contrast == settings.reference else "registration"
-        title, caption = CAPTIONS[kind]
-        figures.append(Figure(f"{title}: {scan.contrast}", caption, record["figure"]))
-        caption = "The template's outlines should lie on the same edges of the image."
-        spaces = record["in_spaces"].items()
-        figures += [Figure(f"{scan.contrast} in {name}", caption, path) for name, path in spaces]
+    records = {scan.contrast: record for scan, record in done}
     return VisitReport(
         visit=visit.label,
         version=__version__,
         rows=[record["row"] for _, record in done],
         decisions={scan.contrast: record["decisions"] for scan, record in done},
         flags=[*(f"{failure.message} ({failure.hint})" for failure in failures), *flags],
-        figures=figures,
-        methods=init_visit_wf(settings, visit).visit_desc(),
+        figures=[
+            figure
+            for scan, record in done
+            for figure in scan_figures(scan.contrast, reference, record["figures"], record["in_spaces"])
+        ],
+        methods=init_visit_wf(settings, visit).visit_desc() if done else "",
         outputs=[path for _, record in done for path in record["outputs"]],
         sloppy=settings.sloppy,
+        reference=reference,
+        scans=[_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans],
+        troubles=[Trouble(f.node.split(".", 2)[-1], f.message, f.hint) for f in failures],
+        curves=curves,
+        command=command_line(),
+        versions=versions(),
     )
+
+
+def _story(
+    settings: Settings, visit: Visit, scan: Scan, record: Mapping[str, Any] | None, failures: Sequence[Failure]
+) -> ScanStory:
+    """Say what became of a scan."""
+    if record is not None:
+        flags = record["row"].get("flags", "")
+        state, output = "flagged" if flags else "used", names.preproc(visit, scan, settings.reference)
+        return ScanStory(scan.contrast, record["raw"], state, flags, record["header"], output)
+    raw = scan.path
+    if raw.is_relative_to(settings.bids_dir):
+        raw = raw.relative_to(settings.bids_dir)
+    own = f"{RUN}.{visit_name(visit)}.{scan_name(scan)}."
+    said = [failure.message for failure in failures if failure.node.startswith(own)]
+    if said:
+        return ScanStory(scan.contrast, raw.as_posix(), "failed", "; ".join(said))
+    reason = "what it needs failed" if failures else "the run stopped before"
+    return ScanStory(scan.contrast, raw.as_posix(), "unfinished", reason)
