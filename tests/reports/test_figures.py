@@ -39,7 +39,7 @@ def head(codes="RAS", seed=0):
 def pictures(path):
     found = re.findall(r"data:image/(\w+);base64,([^\"]+)", path.read_text())
     assert {kind for kind, _ in found} == {"jpeg"}
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for _, data in found]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")) for _, data in found]
 
 
 def texts(path):
