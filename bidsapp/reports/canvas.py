@@ -211,6 +211,8 @@ def _draw_bar(axes: Axes, bar: Bar) -> None:
     )
     axes.set_yticks([])
     axes.tick_params(colors=INK, labelsize=8)
-    axes.set_title(bar.label, color=INK, fontsize=9, pad=3)
+    axes.set_title(
+        bar.label, color=INK, fontsize=9, pad=3, loc="right"
+    )  # where it is too long, there is room at the left
     for spine in axes.spines.values():
         spine.set_visible(False)

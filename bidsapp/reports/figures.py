@@ -129,7 +129,7 @@ def synthesis_figure(
     target_mask: Nifti1Image | None = None,
     ct: bool = False,
 ) -> Path:
-    """Draw sources, synthesized image, its uncertainty and, where there is one, the acquired image and the error.
+    """Draw sources, synthesized image, where there is one the acquired image and the error, and the uncertainty.
 
     Synthesized and acquired image share one window, the acquired one's; uncertainty and error another, half as
     wide. Nothing outside the brain is shown, or of a CT outside the head and the air around it.
@@ -173,11 +173,11 @@ def synthesis_figure(
         window, errors, units = CT_WINDOW, CT_ERRORS, "HU"
     bar = Bar(errors, ERROR_COLOURS, f"uncertainty and error, {units}")
     columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
-    columns.append(("uncertainty", canonical(half), brain, bar.window, ERROR_COLOURS))
     if acquired is not None:
         error = Head(np.abs(heads[-1].voxels - acquired.voxels), acquired.spacing)
         columns.append(("acquired", acquired, known, window, "gray"))
         columns.append(("absolute error", error, known, bar.window, ERROR_COLOURS))
+    columns.append(("uncertainty", canonical(half), brain, bar.window, ERROR_COLOURS))
     box = bounding_box(brain, heads[0].spacing, margin=3.0)
     rows = [
         [
