@@ -34,10 +34,7 @@ def processed(files, tmp_path, monkeypatch):
     def sink(scan, image, mask, **aligned):
         steps, transform = tmp_path / f"steps-{scan.contrast}", aligned.get("transform")
         steps.mkdir()
-        measured = {
-            name: aligned[name] for name in ("reference", "reference_mask", "transform") if name in aligned
-        }
-        drawn = {name: aligned[name] for name in ("reference", "reference_mask") if name in aligned}
+        drawn = {name: file for name, file in aligned.items() if name != "transform"}
         numbers = Measure(mask=mask, scan=image, scan_mask=mask, **aligned).step(steps)["numbers"]
         normal = Normalize(in_file=image, mask=mask).step(steps)
         own = {"transform": transform} if transform else {"head": mask}
