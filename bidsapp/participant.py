@@ -14,12 +14,16 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import is_complete, read_record
-from bidsapp.reports.records import Figure, VisitReport
-from bidsapp.reports.visit import write_visit_report, write_visit_verdict
+from bidsapp.reports.environment import command_line, versions
+from bidsapp.reports.histograms import read_curves
+from bidsapp.reports.records import ScanStory, Trouble, VisitReport
+from bidsapp.reports.story import scan_figures
+from bidsapp.reports.synthesized import Synthesized, carry_over, write_visit_synthesized
+from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.drawing import draw_graph
 from bidsapp.workflows.execution import Outcome, execute
-from bidsapp.workflows.nodes import RUN, node_folder, place_of, sink_node, spaces_node, visit_name
+from bidsapp.workflows.nodes import RUN, node_folder, place_of, scan_name, sink_node, spaces_node, visit_name
 from bidsapp.workflows.plugins import read_plugin
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
@@ -38,15 +42,6 @@ log = logging.getLogger(__name__)
 # Visits in one graph: at least so many, and of a batch system, where many steps run at a time.
 LEAST = 32
 QUEUED = 200
-
-CAPTIONS = {
-    "brain": ("Brain mask", "The outline should follow the surface of the brain, without skull, eyes or holes."),
-    "registration": (
-        "Alignment",
-        "The reference's outlines should lie on the same edges of both images, and edges should run on from field "
-        "to field of the checkerboard.",
-    ),
-}
 
 
 def run(
@@ -145,9 +140,11 @@ def rewrite_reports(
         if scans:
             done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in scans]
             page = settings.output_dir / names.report(visit)
+            before = page.read_text(encoding="utf-8") if page.is_file() else ""
             write_visit_report(_report(settings, visit, done, ()), page)
-            for image, verdict in verdicts(settings.output_dir, visit):
-                write_visit_verdict(page, image, verdict["Label"], verdict["Reasons"])
+            for image, target, label, reasons in verdicts(settings.output_dir, visit):
+                write_visit_synthesized(page, Synthesized(image, target, label=label, reasons=reasons))
+            carry_over(before, page)  # which says more, where the page was whole
         else:
             reason = (
                 f"nothing to tell of: {settings.work} has no record of its scans as they are in the derivatives"
@@ -170,8 +167,8 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
         rows = [record["row"] for _, record in done]
         wanted = settings.wanted
         write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
-    if done:
-        write_visit_report(_report(settings, visit, done, failures), settings.output_dir / names.report(visit))
+        report = _report(settings, visit, done, failures)
+        write_visit_report(report, settings.output_dir / names.report(visit))
     status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
     peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
@@ -226,25 +223,51 @@ def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome)
 
 
 def _report(
-    settings: Settings, visit: Visit, done: Sequence[tuple[Scan, Mapping[str, Any]]], failures: Sequence[Failure]
+    settings: Settings,
+    visit: Visit,
+    done: Sequence[tuple[Scan, Mapping[str, Any]]],
+    failures: Sequence[Failure],
 ) -> VisitReport:
+    reference = settings.reference
     flags = [f"{scan.contrast}: {record['row']['flags']}" for scan, record in done if record["row"].get("flags")]
-    figures = []
-    for scan, record in done:
-        kind = "brain" if scan.contrast == settings.reference else "registration"
-        title, caption = CAPTIONS[kind]
-        figures.append(Figure(f"{title}: {scan.contrast}", caption, record["figure"]))
-        caption = "The template's outlines should lie on the same edges of the image."
-        spaces = record["in_spaces"].items()
-        figures += [Figure(f"{scan.contrast} in {name}", caption, path) for name, path in spaces]
+    records = {scan.contrast: record for scan, record in done}
     return VisitReport(
         visit=visit.label,
         version=__version__,
         rows=[record["row"] for _, record in done],
         decisions={scan.contrast: record["decisions"] for scan, record in done},
         flags=[*(f"{failure.message} ({failure.hint})" for failure in failures), *flags],
-        figures=figures,
-        methods=init_visit_wf(settings, visit).visit_desc(),
+        figures=[
+            figure
+            for scan, record in done
+            for figure in scan_figures(scan.contrast, reference, record["figures"], record["in_spaces"])
+        ],
+        methods=init_visit_wf(settings, visit).visit_desc() if done else "",
         outputs=[path for _, record in done for path in record["outputs"]],
         sloppy=settings.sloppy,
+        reference=reference,
+        scans=[_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans],
+        troubles=[Trouble(f.node.split(".", 2)[-1], f.message, f.hint) for f in failures],
+        curves=read_curves(settings.output_dir, visit.label),  # those of visits of other runs, too
+        command=command_line(),
+        versions=versions(),
     )
+
+
+def _story(
+    settings: Settings, visit: Visit, scan: Scan, record: Mapping[str, Any] | None, failures: Sequence[Failure]
+) -> ScanStory:
+    """Say what became of a scan."""
+    if record is not None:
+        flags = record["row"].get("flags", "")
+        state, output = "flagged" if flags else "used", names.preproc(visit, scan, settings.reference)
+        return ScanStory(scan.contrast, record["raw"], state, flags, record["header"], output)
+    raw = scan.path
+    if raw.is_relative_to(settings.bids_dir):
+        raw = raw.relative_to(settings.bids_dir)
+    own = f"{RUN}.{visit_name(visit)}.{scan_name(scan)}."
+    said = [failure.message for failure in failures if failure.node.startswith(own)]
+    if said:
+        return ScanStory(scan.contrast, raw.as_posix(), "failed", "; ".join(said))
+    reason = "what it needs failed" if failures else "the run stopped before"
+    return ScanStory(scan.contrast, raw.as_posix(), "unfinished", reason)

@@ -15,7 +15,7 @@ from bidsapp.records import region
 from bidsapp.reports.figures import training_figure
 from bidsapp.reports.group import write_group_report
 from bidsapp.reports.records import Figure, GroupReport
-from bidsapp.reports.visit import write_visit_verdict
+from bidsapp.reports.synthesized import Synthesized, write_visit_synthesized
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
@@ -70,11 +70,11 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     report = _report(settings, gathered, bundle, predictions, rows, models)
     means = summary(rows, models, bundle.plan.seed)
     write_group_report(replace(report, comparison=comparison, summary=means), out / "group.html")
-    judged = [(p, p.verdict) for p in predictions if p.verdict]
-    for p, verdict in judged:
-        write_visit_verdict(out / names.report(p.visit.visit), p.path, verdict["Label"], verdict["Reasons"])
+    for p in predictions:
+        write_visit_synthesized(out / names.report(p.visit.visit), _synthesized(p, report))
+    judged = [p.verdict for p in predictions if p.verdict]
     if judged:
-        counts = Counter(verdict["Label"] for _, verdict in judged)
+        counts = Counter(verdict["Label"] for verdict in judged)
         print_table("Verdicts", LABELS, [{label: counts[label] for label in LABELS}])
     if rows:
         title = f"Mean absolute error in {report.region}, {report.units}"
@@ -154,6 +154,27 @@ def _figure(prediction: Prediction) -> Figure:
         compared = "Beside it the acquired image and their absolute difference."
     caption = f"Predicted, with half the width of each voxel's {100 * LEVEL:g} % interval. {compared}"
     return Figure(prediction.visit.pair.visit, caption, prediction.figure)
+
+
+def _synthesized(prediction: Prediction, report: GroupReport) -> Synthesized:
+    """Return what the page of a visit says of its synthesized image."""
+    verdict, fold = prediction.verdict or {}, prediction.fold
+    by = "by the mean of all folds’ networks; the participant was in no training set."
+    if fold is not None:
+        by = f"by the network of fold {fold}, which never saw the participant."
+    return Synthesized(
+        image=prediction.path,
+        target=str(report.plan["target"]),
+        made_by=f"was predicted {by}",
+        figure=_figure(prediction),
+        label=verdict.get("Label", ""),
+        reasons=verdict.get("Reasons", ()),
+        scores=verdict.get("Scores", {}),
+        agreement=prediction.agreement,
+        interval=prediction.interval,
+        digits=report.digits,
+        units=report.units,
+    )
 
 
 def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:

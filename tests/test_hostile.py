@@ -103,10 +103,11 @@ def test_filter_files(run, place, content, code, said):
 def test_json_of_a_gigabyte(run, place):
     with (place / "big.json").open("wb") as file:
         file.truncate(1_000_000_000)
-    assert run("--bids-filter-file", place / "big.json") == (
-        64,
+    code, error = run("--bids-filter-file", place / "big.json")
+    assert code == 64
+    assert error.splitlines()[-1] == (
         f"synthprep: stopped: {place}/big.json: cannot be read: it is larger than 64 MB "
-        "(give --bids-filter-file a JSON file) [exit 64]\n",
+        "(give --bids-filter-file a JSON file) [exit 64]"
     )
     (place / "big.json").replace(place / "raw/dataset_description.json")
     code, error = run()
@@ -168,7 +169,10 @@ def test_files_that_lead_out_are_replaced_and_not_written_through(run, place):
         (b'["Name", "BIDSVersion"]', 16),
     ],
 )
-def test_descriptions_in_any_encoding(run, place, content, code):
+def test_descriptions_in_any_encoding(run, place, content, code, monkeypatch):
+    monkeypatch.setattr(
+        "bidsapp.bids.validate.find_program", lambda: None
+    )  # which wants plain UTF-8
     (place / "raw/dataset_description.json").write_bytes(content)
     assert run()[0] == code
 
@@ -183,7 +187,8 @@ def test_a_table_that_cannot_be_read(run, place, content):
 
 def test_html_in_metadata_is_escaped(tmp_path):
     from bidsapp.reports.records import VisitReport
-    from bidsapp.reports.visit import write_visit_report, write_visit_verdict
+    from bidsapp.reports.synthesized import Synthesized, write_visit_synthesized
+    from bidsapp.reports.visit import write_visit_report
 
     evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     report = VisitReport(
@@ -198,7 +203,7 @@ def test_html_in_metadata_is_escaped(tmp_path):
         sloppy=True,
     )
     page = write_visit_report(report, tmp_path / "a.html")
-    write_visit_verdict(page, evil, "reject", [evil])
+    write_visit_synthesized(page, Synthesized(evil, evil, made_by=evil, label="reject", reasons=[evil]))
     text = page.read_text()
     assert "<script" not in text
     assert "<img src=x" not in text

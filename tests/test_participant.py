@@ -47,7 +47,9 @@ def level(visit, settings, monkeypatch, tmp_path):
             "row": {"filename": filename(scan.contrast), "contrast": scan.contrast, "flags": ""},
             "decisions": [],
             "outputs": [],
-            "figure": "figure.svg",
+            "figures": {"brain": "figure.svg"},
+            "header": {"Matrix": "9 × 9 × 9"},
+            "raw": scan.path.relative_to(settings.bids_dir).as_posix(),
         }
         (folder / RECORD_FILE).write_text(json.dumps(record))
 
@@ -99,13 +101,21 @@ def test_a_failed_scan_costs_only_itself(level, visit, settings):
     assert status.line == f"sub-01 failed: {status.reason} (fetch it)"
     assert status.exit_code == ExitCode.BAD_DATA
     assert contrasts_in_table(settings) == ["T1w"]
-    assert "FLAIR.nii.gz: empty" in (settings.output_dir / "sub-01.html").read_text()
+    page = (settings.output_dir / "sub-01.html").read_text()
+    assert "<strong>failed</strong>: FLAIR.nii.gz: empty" in page
+    assert "<dt>FLAIR_wf.header</dt><dd>FLAIR.nii.gz: empty<br>What to do: fetch it</dd>" in page
 
 
 def test_what_an_earlier_run_left_is_not_taken_for_this_ones(level, visit, settings):
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR"), [])).state == "done"
+    assert "Nothing was flagged" in (settings.output_dir / "sub-01.html").read_text()
     failure = Failure("participant.sub_01.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
     assert level(Outcome(set(), [failure])).state == "failed"
     assert contrasts_in_table(settings) == []
+    page = (settings.output_dir / "sub-01.html").read_text()  # nor does the page say any more that all is well
+    assert "<strong>failed</strong>: T1w.nii.gz: empty" in page
+    assert "<strong>not finished</strong>: what it needs failed" in page
+    assert "Nothing was flagged" not in page
 
 
 def test_a_contrast_that_this_run_did_not_ask_for_stays_listed_with_its_flag(level, visit, settings):
@@ -253,6 +263,8 @@ def test_a_broken_reference_fails_its_visit_and_no_other(phantom_cohort, tmp_pat
     assert first[0].reason.startswith(f"T1w header check: {broken}: ")
     assert "Traceback" in Path(first[0].crash_file).read_text()
     assert first[0].exit_code == ExitCode.BAD_DATA
-    assert list((tmp_path / "out").glob(f"{visits[0].label}*")) == []  # no page and no table without a reference
+    page = (tmp_path / f"out/{visits[0].label}.html").read_text()
+    assert str(broken) in page
+    assert list((tmp_path / "out").glob(f"sub-*/ses-*/{visits[0].label}_*")) == []  # no table without a reference
     assert first[1].seconds > 1
     assert second[1].seconds == 0  # nothing was computed

@@ -149,6 +149,11 @@ def figure(visit: Visit, desc: str, suffix: str) -> str:
     return f"sub-{visit.subject}/figures/{visit.label}_desc-{desc}_{suffix}.svg"
 
 
+def histogram(visit: Visit, contrast: str) -> str:
+    """Return the path of the histogram of a scan's brain, which the reports of all visits read."""
+    return figure(visit, "histogram", contrast).removesuffix(".svg") + ".json"
+
+
 def report(visit: Visit) -> str:
     """Return the path of the visit's report."""
     return f"{visit.label}.html"

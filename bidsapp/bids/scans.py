@@ -120,16 +120,19 @@ def write_verdict(derivatives: Path, visit: Visit, row: Mapping[str, Any]) -> No
     write_tsv([*others, row], table, COLUMNS)
 
 
-def verdicts(derivatives: Path, visit: Visit) -> list[tuple[str, dict[str, Any]]]:
-    """Return the synthesized images of a visit, relative to the dataset, each with ``Label`` and ``Reasons``."""
+def verdicts(derivatives: Path, visit: Visit) -> list[tuple[str, str, str, list[str]]]:
+    """Return of each synthesized image of a visit: path in the dataset, contrast, verdict and reasons."""
     table = derivatives / names.scans_table(visit)
     try:
         rows = [row for row in _read(table) if SYNTHESIZED in (row.get("filename") or "")]
     except DataError:
         return []
-    said = [(row, [reason for reason in row["reasons"].split("; ") if reason != "n/a"]) for row in rows]
+    said = [[reason for reason in row["reasons"].split("; ") if reason != "n/a"] for row in rows]
     folder = names.visit_dir(visit)
-    return [(f"{folder}/{row['filename']}", {"Label": row["verdict"], "Reasons": why}) for row, why in said]
+    return [
+        (f"{folder}/{row['filename']}", row["contrast"], row["verdict"], why)
+        for row, why in zip(rows, said, strict=True)
+    ]
 
 
 def on_reference(rows: Sequence[Row], reference: str) -> list[Row]:

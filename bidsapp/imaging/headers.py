@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import logging
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -19,6 +19,7 @@ from bidsapp.errors import DataError
 from bidsapp.imaging.declared import LEAVE_OUT, check_declared
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,11 +49,14 @@ class CheckedImage:
         What was repaired or is unsure, as sentences for the report.
     fingerprint : str
         SHA-256 of shape and float32 voxels as read: the identity of the scan, whatever its file is called.
+    header : Mapping of str to str
+        What the file's own header says, before any repair: name and value, for people to read.
     """
 
     image: nib.Nifti1Image
     decisions: tuple[str, ...]
     fingerprint: str
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_image(path: Path, memory_gb: float | None = None) -> CheckedImage:
@@ -87,7 +91,25 @@ def check_image(path: Path, memory_gb: float | None = None) -> CheckedImage:
     image.set_sform(affine, code)
     digest = hashlib.sha256(np.asarray(shape, "<i8").tobytes())
     digest.update(np.ascontiguousarray(data, "<f4").data)
-    return CheckedImage(image, tuple(decisions), digest.hexdigest())
+    return CheckedImage(image, tuple(decisions), digest.hexdigest(), _header(source, affine))
+
+
+def _header(image: nib.Nifti1Image, affine: NDArray[np.float64]) -> dict[str, str]:
+    """Return what people ask a header for; the axes are those of the affine that is used."""
+    header, slope, intercept = image.header, float(image.dataobj.slope), float(image.dataobj.inter)
+    scaled = f", times {slope:.6g} plus {intercept:.6g}" if (slope, intercept) != (1, 0) else ""
+    oblique = np.degrees(np.arccos(np.clip(np.abs(affine[:3, :3] / voxel_sizes(affine)).max(axis=0), 0, 1))).max()
+    said = bytes(header["descrip"]).partition(b"\0")[0].decode("latin-1").strip()
+    return {
+        "Matrix": " × ".join(str(n) for n in image.shape),
+        "Voxels, mm": " × ".join(f"{size:.3g}" for size in voxel_sizes(affine)),
+        "Axes point to": "".join(nib.aff2axcodes(affine)),
+        "Oblique by, degrees": f"{oblique:.1f}",
+        "Stored as": image.get_data_dtype().name + scaled,
+        "qform code": str(int(header["qform_code"])),
+        "sform code": str(int(header["sform_code"])),
+        **({"Description": "".join(c for c in said if c.isprintable())} if said else {}),
+    }
 
 
 def check_header(path: Path, memory_gb: float | None = None) -> tuple[tuple[int, int, int], NDArray[np.float64]]:

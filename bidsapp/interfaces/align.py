@@ -10,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, TraitedSpec, is
 from bidsapp.imaging.ct import head_mask as ct_head_mask
 from bidsapp.imaging.ct import measured_region, soft_tissue
 from bidsapp.imaging.grid import field_of_view, own_grid, resample, resample_mask, visit_grid
+from bidsapp.imaging.histogram import brain_histogram
 from bidsapp.imaging.intensity import fit_scale, normalize
 from bidsapp.imaging.quality import head_mask
 from bidsapp.imaging.registration import Head, register
@@ -141,6 +142,7 @@ class _NormalizeInput(BaseInterfaceInputSpec):
 class _NormalizeOutput(TraitedSpec):
     out_file = File(desc="image in units of its scale")
     scale = traits.Dict(desc="method, offset and scale")
+    histogram = traits.Dict(desc="of the brain, before")
 
 
 class Normalize(Step):
@@ -150,11 +152,12 @@ class Normalize(Step):
     output_spec = _NormalizeOutput
 
     def step(self, folder: Path) -> dict[str, Any]:
-        """Return the normalized image and its scale."""
+        """Return the normalized image, its scale, and the histogram before."""
         image = load(self.inputs.in_file)
         tissue = load(self.inputs.tissue) if isdefined(self.inputs.tissue) else None
         scale = fit_scale(self.inputs.method, image, load(self.inputs.mask), self.inputs.contrast, tissue)
         return {
             "out_file": save(normalize(image, scale), folder / "normalized.nii"),
             "scale": {"method": scale.method, "offset": scale.offset, "scale": scale.scale},
+            "histogram": brain_histogram(image, load(self.inputs.mask)),
         }

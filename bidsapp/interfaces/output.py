@@ -34,7 +34,9 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     field = File(exists=True, desc="bias field on the scan's own grid, where it is to be written")
     transform = File(exists=True)
     given = traits.Dict(usedefault=True, desc="image, mask, transform: BIDS URIs of those that somebody else made")
-    figure = File(exists=True, mandatory=True)
+    figures = traits.Dict(mandatory=True, desc="what is shown → SVG")
+    histogram = traits.Dict(usedefault=True, desc="of the brain, before normalization")
+    header = traits.Dict(usedefault=True, desc="what the acquired file's header says")
     scale = traits.Dict(mandatory=True)
     numbers = traits.Dict(mandatory=True)
     decisions = traits.List(traits.Str, mandatory=True)
@@ -67,8 +69,7 @@ class SinkScan(Step):
             _write_field(self.inputs, visit, scan, out)
         if isdefined(self.inputs.transform):
             _write_transform(self.inputs, visit, scan, out)
-        figure = scan_figure(visit, scan, reference)
-        write_bytes(Path(self.inputs.figure).read_bytes(), out / figure)
+        figures = _write_figures(self.inputs, visit, scan, out)
         row = {
             "filename": f"anat/{Path(names.preproc(visit, scan, reference)).name}",
             "contrast": scan.contrast,
@@ -77,8 +78,16 @@ class SinkScan(Step):
             "scale_scale": self.inputs.scale["scale"],
         }
         outputs = scan_outputs(visit, scan, reference, field=isdefined(self.inputs.field))
-        said = {"row": row, "decisions": list(self.inputs.decisions), "figure": figure}
-        return write_record(folder, out, outputs, said)
+        said = {
+            "row": row,
+            "decisions": list(self.inputs.decisions),
+            "header": dict(self.inputs.header),
+            "raw": _raw(self.inputs, scan),
+            "figures": figures,
+        }
+        return write_record(
+            folder, out, [*outputs, *figures.values(), names.histogram(visit, scan.contrast)], said
+        )
 
 
 def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
@@ -134,6 +143,17 @@ def _write_transform(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     write_bytes(Path(given.transform).read_bytes(), out / path)
 
 
+def _write_figures(given: Any, visit: Visit, scan: Scan, out: Path) -> dict[str, str]:
+    """Write the figures and, for the figure of all visits, the histogram; return what is shown → path."""
+    scale = {name.capitalize(): given.scale[name] for name in ("method", "offset", "scale")}
+    content = {"Contrast": scan.contrast, **scale, **given.histogram}
+    write_json(content, out / names.histogram(visit, scan.contrast))
+    figures = {label: names.figure(visit, label, scan.contrast) for label in given.figures}
+    for label, path in figures.items():
+        write_bytes(Path(given.figures[label]).read_bytes(), out / path)
+    return figures
+
+
 def _provenance(given: Any, visit: Visit) -> sidecars.Provenance:
     grid = names.preproc(visit, visit.scan(given.reference), given.reference)
     return sidecars.Provenance(grid, given.reference, sloppy=given.sloppy)
@@ -148,13 +168,8 @@ def _raw(given: Any, scan: Scan) -> str:
     return scan.path.relative_to(given.raw_dir).as_posix()
 
 
-def scan_figure(visit: Visit, scan: Scan, reference: str) -> str:
-    """Return the path of a scan's figure: its brain mask for the reference, its alignment for another."""
-    return names.figure(visit, "brain" if scan.contrast == reference else "registration", scan.contrast)
-
-
 def scan_outputs(visit: Visit, scan: Scan, reference: str, *, field: bool = False) -> list[str]:
-    """Return the paths of everything that is written for a scan, relative to the derivatives."""
+    """Return the paths of a scan's images and transform and of their sidecars, relative to the derivatives."""
     images = [f(visit, scan, reference) for f in (names.preproc, names.normalized, names.brain_mask)]
     if scan.contrast in {reference, CT}:
         images.append(names.head_mask(visit, scan, reference))
@@ -164,4 +179,4 @@ def scan_outputs(visit: Visit, scan: Scan, reference: str, *, field: bool = Fals
         images.append(names.bias_field(visit, scan))
     if scan.contrast != reference:
         images.append(names.transform(visit, scan, reference))
-    return [*images, *map(names.sidecar, images), scan_figure(visit, scan, reference)]
+    return [*images, *map(names.sidecar, images)]

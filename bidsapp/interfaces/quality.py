@@ -1,4 +1,4 @@
-"""Quality numbers and figures of one scan."""
+"""Quality numbers of one scan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from bidsapp.imaging.ct import soft_tissue
 from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.transforms import read_itk
 from bidsapp.interfaces.base import Step, load
-from bidsapp.reports.figures import brain_mask_figure, registration_figure
 
 
 class _MeasureInput(BaseInterfaceInputSpec):
@@ -70,30 +69,3 @@ class Measure(Step):
         scan = soft_tissue(load(given.scan)) if given.ct else load(given.scan)
         masks = load(given.reference_mask), load(given.scan_mask)
         return assess_alignment(load(given.reference), scan, *masks, read_itk(Path(given.transform)))
-
-
-class _FigureInput(BaseInterfaceInputSpec):
-    image = File(exists=True, mandatory=True, desc="scan on the common grid")
-    mask = File(exists=True, mandatory=True, desc="brain mask to draw")
-    ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
-    reference = File(exists=True, desc="reference on the common grid; then the alignment is drawn")
-
-
-class _FigureOutput(TraitedSpec):
-    out_file = File(desc="SVG")
-
-
-class Figure(Step):
-    """Draw a scan's brain mask, or its alignment with the reference."""
-
-    input_spec = _FigureInput
-    output_spec = _FigureOutput
-
-    def step(self, folder: Path) -> dict[str, Any]:
-        """Return the figure."""
-        image, mask, path = load(self.inputs.image), load(self.inputs.mask), folder / "figure.svg"
-        if self.inputs.ct:
-            image = soft_tissue(image)
-        if isdefined(self.inputs.reference):
-            return {"out_file": str(registration_figure(load(self.inputs.reference), image, mask, path))}
-        return {"out_file": str(brain_mask_figure(image, mask, path))}

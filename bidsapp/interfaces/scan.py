@@ -44,6 +44,7 @@ class _CheckHeaderOutput(TraitedSpec):
     decisions = traits.List(traits.Str, desc="what was decided about the header")
     fingerprint = traits.Str(desc="SHA-256 of the voxels")
     grid = traits.Dict(desc="that of the acquired image, also where another is used instead")
+    header = traits.Dict(desc="what the acquired file's header says")
 
 
 class CheckHeader(Step):
@@ -53,7 +54,7 @@ class CheckHeader(Step):
     output_spec = _CheckHeaderOutput
 
     def step(self, folder: Path) -> dict[str, Any]:
-        """Return checked image, decisions, fingerprint and grid."""
+        """Return checked image, decisions, fingerprint, grid and header."""
         memory_gb = self.inputs.memory_gb if isdefined(self.inputs.memory_gb) else None
         acquired = check_image(Path(self.inputs.in_file), memory_gb)
         checked = check_image(Path(self.inputs.given), memory_gb) if isdefined(self.inputs.given) else acquired
@@ -66,6 +67,7 @@ class CheckHeader(Step):
             "decisions": [*checked.decisions, *said],
             "fingerprint": acquired.fingerprint,
             "grid": own_grid(acquired.image).to_json(),
+            "header": dict(acquired.header),
         }
 
 

@@ -37,7 +37,9 @@ CT_WINDOW = (-500.0, 1300.0)
 CT_ERRORS = (0.0, 500.0)
 
 
-def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path:
+def brain_mask_figure(
+    image: Nifti1Image, mask: Nifti1Image, path: Path, *, reference: Nifti1Image | None = None
+) -> Path:
     """Draw a brain mask's outline on its image: six slices in each of three planes.
 
     Parameters
@@ -48,6 +50,8 @@ def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path
         0 and 1, not empty.
     path : Path
         The SVG to write.
+    reference : Nifti1Image, optional
+        The reference's brain mask on the same grid, whose outline is drawn, too, below the other.
 
     Returns
     -------
@@ -57,9 +61,17 @@ def brain_mask_figure(image: Nifti1Image, mask: Nifti1Image, path: Path) -> Path
     head, brain = canonical(image), brain_of(mask)
     box = bounding_box(brain, head.spacing, margin=12.0)
     window = grey_window(head.voxels, brain)
+    regions = [(brain_of(reference), TISSUE_COLOUR)] if reference is not None else []
+    regions.append((brain, MASK_COLOUR))
     rows = [
         [
-            panel(head, view, box, window, lines=[outline(brain, head.spacing, view, box, MASK_COLOUR)])
+            panel(
+                head,
+                view,
+                box,
+                window,
+                lines=[outline(region, head.spacing, view, box, colour) for region, colour in regions],
+            )
             for view in views(brain, [(plane, 6)])
         ]
         for plane in PLANES
@@ -117,7 +129,7 @@ def synthesis_figure(
     target_mask: Nifti1Image | None = None,
     ct: bool = False,
 ) -> Path:
-    """Draw sources, synthesized image, its uncertainty and, where there is one, the acquired image and the error.
+    """Draw sources, synthesized image, where there is one the acquired image and the error, and the uncertainty.
 
     Synthesized and acquired image share one window, the acquired one's; uncertainty and error another, half as
     wide. Nothing outside the brain is shown, or of a CT outside the head and the air around it.
@@ -161,11 +173,11 @@ def synthesis_figure(
         window, errors, units = CT_WINDOW, CT_ERRORS, "HU"
     bar = Bar(errors, ERROR_COLOURS, f"uncertainty and error, {units}")
     columns[-1] = ("synthesized", heads[-1], brain, window, "gray")
-    columns.append(("uncertainty", canonical(half), brain, bar.window, ERROR_COLOURS))
     if acquired is not None:
         error = Head(np.abs(heads[-1].voxels - acquired.voxels), acquired.spacing)
         columns.append(("acquired", acquired, known, window, "gray"))
         columns.append(("absolute error", error, known, bar.window, ERROR_COLOURS))
+    columns.append(("uncertainty", canonical(half), brain, bar.window, ERROR_COLOURS))
     box = bounding_box(brain, heads[0].spacing, margin=3.0)
     rows = [
         [

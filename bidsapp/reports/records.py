@@ -23,11 +23,80 @@ class Figure:
         What it shows, and how to read it.
     path : str
         POSIX path of the file, relative to the page.
+    kind, contrast : str
+        Label of what is shown, ``bias``, and whose; of a visit's page, which sorts figures by them.
     """
 
     title: str
     caption: str
     path: str
+    kind: str = ""
+    contrast: str = ""
+
+
+@dataclass(frozen=True)
+class ScanStory:
+    """What became of one scan.
+
+    Attributes
+    ----------
+    contrast : str
+        What was acquired.
+    raw : str
+        Its file, relative to the raw dataset.
+    state : str
+        ``used``, ``flagged``, ``failed`` or ``unfinished``.
+    reason : str
+        Why, where it is not used.
+    header : mapping
+        What its header says: name and value.
+    output : str
+        POSIX path of the preprocessed image, relative to the page; empty where there is none.
+    """
+
+    contrast: str
+    raw: str
+    state: str
+    reason: str = ""
+    header: Mapping[str, str] = field(default_factory=dict)
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A step that failed: which, why, and what to do."""
+
+    step: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The histogram of a scan's brain.
+
+    Attributes
+    ----------
+    visit, contrast : str
+        Whose.
+    method : str
+        Of the intensity scale.
+    offset, scale : float
+        ``(x - offset) / scale`` is the normalized intensity.
+    low, high : float
+        Ends of the first and of the last bin, units of the preprocessed image.
+    density : tuple of float
+        Share of the voxels per unit in each bin.
+    """
+
+    visit: str
+    contrast: str
+    method: str
+    offset: float
+    scale: float
+    low: float
+    high: float
+    density: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +123,18 @@ class VisitReport:
         POSIX paths of the files written, relative to the page.
     sloppy : bool
         Whether the run was a coarse one, for tests only.
+    reference : str
+        Contrast of the reference.
+    scans : sequence of ScanStory
+        What went in, and what became of it.
+    troubles : sequence of Trouble
+        Steps that failed.
+    curves : sequence of Curve
+        Histograms of all visits seen so far, this one's among them.
+    command : str
+        The command line of the run.
+    versions : mapping of str to str
+        What the run used, and its version.
     """
 
     visit: str
@@ -65,6 +146,12 @@ class VisitReport:
     methods: str = ""
     outputs: Sequence[str] = ()
     sloppy: bool = False
+    reference: str = "T1w"
+    scans: Sequence[ScanStory] = ()
+    troubles: Sequence[Trouble] = ()
+    curves: Sequence[Curve] = ()
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from bidsapp import __version__
 from bidsapp.imaging.ct import AIR_HU
 from bidsapp.interfaces.align import HeadMask, Normalize, Register, Resample, Tissue
+from bidsapp.interfaces.figures import Draw
 from bidsapp.interfaces.output import SinkScan
-from bidsapp.interfaces.quality import Figure, Measure
+from bidsapp.interfaces.quality import Measure
 from bidsapp.interfaces.record import is_complete
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
 from bidsapp.workflows.method import describe, given_uris, method_of, resolution_text
@@ -80,14 +81,14 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
     normalize = _node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
     measure = _node("measure", Measure(ct=method.ct))
-    figure = _node("figure", Figure(ct=method.ct))
+    figure = _node("figure", Draw(ct=method.ct))
     # The work folder may say that derivatives were written which are gone, or were replaced.
     complete = is_complete(node_folder(settings, sink_node(visit, scan)), settings.output_dir)
     sink = _node("sink", _sink(settings, visit, scan, method), overwrite=None if complete else True)
     workflow.connect(
         [
             (header, brain, [("out_file", "in_file")]),
-            (header, sink, [(field, field) for field in ("decisions", "fingerprint", "grid")]),
+            (header, sink, [(field, field) for field in ("decisions", "fingerprint", "grid", "header")]),
             (brain, resample, [("out_file", "mask")]),
             (brain, sink, [("found_by", "found_by")]),
             (brain, measure, [("out_file", "scan_mask")]),
@@ -95,12 +96,12 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
             (header, result, [("decisions", "decisions"), ("fingerprint", "fingerprint")]),
             (resample, normalize, [("out_file", "in_file"), ("mask", "mask")]),
             (resample, measure, [("out_file", "image"), ("mask", "mask")]),
-            (resample, figure, [("out_file", "image")]),
+            (resample, figure, [("out_file", "image"), ("mask", "mask")]),
             (resample, sink, [("out_file", "preproc"), ("mask", "mask")]),
             (resample, result, [("out_file", "image"), ("mask", "mask")]),
-            (normalize, sink, [("out_file", "normalized"), ("scale", "scale")]),
+            (normalize, sink, [("out_file", "normalized"), ("scale", "scale"), ("histogram", "histogram")]),
             (measure, sink, [("numbers", "numbers")]),
-            (figure, sink, [("out_file", "figure")]),
+            (figure, sink, [("figures", "figures")]),
         ]
     )
     corrected = _correct(workflow, method)
@@ -131,8 +132,17 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
     if not method.bias_levels:
         return header
     bias = _node("bias", CorrectBias(levels=method.bias_levels))
-    workflow.connect([(header, bias, [("out_file", "in_file")]), (brain, bias, [("out_file", "mask")])])
-    workflow.connect(bias, "field", workflow.get_node("measure"), "field")
+    figure = workflow.get_node("figure")
+    workflow.connect(
+        [
+            (header, bias, [("out_file", "in_file")]),
+            (brain, bias, [("out_file", "mask")]),
+            (bias, workflow.get_node("measure"), [("field", "field")]),
+            (header, figure, [("out_file", "acquired")]),
+            (bias, figure, [("field", "field"), ("out_file", "corrected")]),
+            (brain, figure, [("out_file", "scan_mask")]),
+        ]
+    )
     if method.write_field:
         workflow.connect(bias, "field", workflow.get_node("sink"), "field")
     return bias
@@ -140,10 +150,8 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
 
 def _connect_reference(workflow: LiterateWorkflow, corrected: Node, result: Node, *, tissue: bool) -> None:
     """Let the reference define the grid and, where it is a T1w, the tissue classes of the visit."""
-    resample, normalize, measure, figure = (
-        workflow.get_node(name) for name in ("resample", "normalize", "measure", "figure")
-    )
-    workflow.connect([(corrected, resample, [("out_file", "reference")]), (resample, figure, [("mask", "mask")])])
+    resample, normalize, measure = (workflow.get_node(name) for name in ("resample", "normalize", "measure"))
+    workflow.connect([(corrected, resample, [("out_file", "reference")])])
     if tissue:
         classes = _node("tissue", Tissue())
         workflow.connect(
@@ -177,7 +185,7 @@ def _connect_alignment(
             (register, resample, [("transform", "transform")]),
             (source, measure, [("corrected", "reference"), ("brain", "reference_mask")]),
             (register, measure, [("transform", "transform")]),
-            (source, figure, [("image", "reference"), ("mask", "mask")]),
+            (source, figure, [("image", "reference"), ("mask", "reference_mask")]),
             (register, sink, [("transform", "transform")]),
             (register, result, [("transform", "transform")]),
         ]
@@ -217,4 +225,4 @@ def _stamp(scan: Scan) -> str:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header"

@@ -49,6 +49,20 @@ def test_good_header_is_kept_with_its_code(write):
     assert checked.image.header["qform_code"] == checked.image.header["sform_code"] == 4
 
 
+def test_what_the_file_says_of_itself_is_kept_for_people_to_read(write):
+    header = check_image(write(descrip=b"<b>scanner</b>\0rest", scl_slope=2, scl_inter=-5)).header
+    assert header == {
+        "Matrix": "40 × 40 × 40",
+        "Voxels, mm": "3 × 3 × 3",
+        "Axes point to": "RAS",
+        "Oblique by, degrees": "0.0",
+        "Stored as": "int16, times 2 plus -5",
+        "qform code": "1",
+        "sform code": "1",
+        "Description": "<b>scanner</b>",
+    }
+
+
 def test_sform_wins_over_a_qform_50_mm_away(write):
     checked = check_image(write(sform=shifted(50), qform=shifted(0)))
     assert checked.image.affine[0, 3] == 50

@@ -52,7 +52,9 @@ def sink(files, tmp_path):
             preproc=image,
             normalized=image,
             mask=mask,
-            figure=str(figure),
+            figures={"brain": str(figure)},
+            histogram={"Low": 0.0, "High": 4.0, "Density": [0.25], "Voxels": 9},
+            header={"Matrix": "4 × 5 × 6"},
             scale={"method": "robust", "offset": 300.0, "scale": 80.0},
             numbers={"brain_volume_ml": 268.0, "flags": ""},
             decisions=["kept"],
@@ -65,12 +67,18 @@ def sink(files, tmp_path):
     return sink
 
 
-@pytest.mark.parametrize(("contrast", "count"), [("T1w", 9), ("FLAIR", 9), ("ct", 13)])
+@pytest.mark.parametrize(("contrast", "count"), [("T1w", 10), ("FLAIR", 10), ("ct", 14)])
 def test_what_is_promised_is_written(sink, tmp_path, contrast, count):
     out = tmp_path / "out"
     record = sink(contrast, out)
     there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert there == set(record["outputs"]) == set(scan_outputs(VISIT, VISIT.scan(contrast), "T1w"))
+    assert there == set(record["outputs"])
+    shown = [
+        f"sub-01/figures/sub-01_ses-A_desc-{end}"
+        for end in (f"brain_{contrast}.svg", f"histogram_{contrast}.json")
+    ]
+    assert there == {*scan_outputs(VISIT, VISIT.scan(contrast), "T1w"), *shown}
+    assert record["figures"] == {"brain": shown[0]}
     assert len(there) == count
 
 
@@ -78,6 +86,25 @@ def test_the_row_names_the_image_and_its_scale(sink, tmp_path):
     row = sink("FLAIR", tmp_path / "out")["row"]
     assert row["filename"] == "anat/sub-01_ses-A_acq-2d_space-T1w_desc-preproc_FLAIR.nii.gz"
     assert (row["scale_offset"], row["scale_scale"], row["brain_volume_ml"]) == (300, 80, 268)
+
+
+def test_the_histogram_has_the_scale_that_makes_it_the_one_after(sink, tmp_path):
+    record = sink("FLAIR", tmp_path / "out")
+    assert (record["header"], record["raw"]) == (
+        {"Matrix": "4 × 5 × 6"},
+        "sub-01/ses-A/anat/sub-01_ses-A_acq-2d_FLAIR.nii.gz",
+    )
+    path = tmp_path / "out/sub-01/figures/sub-01_ses-A_desc-histogram_FLAIR.json"
+    assert json.loads(path.read_text()) == {
+        "Contrast": "FLAIR",
+        "Method": "robust",
+        "Offset": 300.0,
+        "Scale": 80.0,
+        "Low": 0.0,
+        "High": 4.0,
+        "Density": [0.25],
+        "Voxels": 9,
+    }
 
 
 def test_sources_lead_from_the_normalized_image_to_the_raw_one(sink, tmp_path):

@@ -1,11 +1,11 @@
-"""Numbers and figures."""
+"""Numbers."""
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from bidsapp.imaging.transforms import LinearTransform, write_itk
-from bidsapp.interfaces.quality import Figure, Measure
+from bidsapp.interfaces.quality import Measure
 
 
 def test_the_reference_has_a_volume_and_no_alignment(files, tmp_path):
@@ -73,16 +73,3 @@ def test_motion_is_measured_at_the_brain(files, tmp_path):
     numbers = step.run(cwd=str(tmp_path)).outputs.numbers
     assert numbers["rotation_deg"] == pytest.approx(180)
     assert numbers["translation_mm"] == pytest.approx(20, abs=0.2)
-
-
-def test_the_two_figures_differ(files, tmp_path):
-    image, mask = files("T1w")
-    drawn = []
-    for name, more in (("brain", {}), ("alignment", {"reference": image})):
-        folder = tmp_path / name
-        folder.mkdir()
-        figure = Figure(image=image, mask=mask, **more).run(cwd=str(folder)).outputs.out_file
-        drawn.append(open(figure, "rb").read())  # noqa: PTH123, SIM115
-    assert all(b"<svg" in content for content in drawn)
-    assert drawn[0] != drawn[1]
-    assert nib.load(image).shape == (50, 50, 26)  # nothing was written over the input
