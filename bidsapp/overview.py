@@ -8,7 +8,7 @@ from bidsapp.bids.dataset import dataset_name
 from bidsapp.bids.scans import SYNTHESIZED, all_rows
 from bidsapp.console import progress_bar
 from bidsapp.records import CT
-from bidsapp.reports.histograms import Normalized, evenly, histograms
+from bidsapp.reports.cohort_histograms import Normalized, evenly, histograms
 from bidsapp.synthesis.card import CARD_FILE
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.rates import RATES_FILE

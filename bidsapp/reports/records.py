@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from bidsapp.reports.histograms import Histograms
+    from bidsapp.reports.cohort_histograms import Histograms
     from bidsapp.synthesis.statistics import Interval
 
 

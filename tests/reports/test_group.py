@@ -48,9 +48,8 @@ def report(**changes):
 def table_rows(text, section):
     """Return the cells' text of every table row of a section."""
     body = text[text.index(f'id="{section}"') :].split("</section>")[0]
-    rows = [
-        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", body, re.S)
-    ]
+    found = re.findall(r"<tr[^>]*>(.*?)</tr>", body, re.S)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in found]
     return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in rows]
 
 
