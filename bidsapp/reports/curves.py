@@ -82,7 +82,10 @@ def chart(
         limits = (min(xs), max(xs), min(0.0, *ys), 1.04 * top if top > 0 else 1.0)
     horizontal = Axis(limits[0], max(limits[1], limits[0] + 1e-9), LEFT, RIGHT, logarithmic)
     vertical = Axis(limits[2], limits[3], BOTTOM, TOP)
-    parts = [scale_beside(vertical, LEFT, up, right=RIGHT), scale_below(horizontal, BOTTOM, across, top=TOP)]
+    parts = [
+        scale_beside(vertical, LEFT, up, right=RIGHT),
+        scale_below(horizontal, BOTTOM, across, top=TOP, wanted=6),
+    ]
     if upright is not None:
         x = horizontal.place(upright)
         parts.append(path([(x, TOP), (x, BOTTOM)], class_="limit"))
