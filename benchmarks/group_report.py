@@ -50,12 +50,9 @@ def main() -> None:
                 window.call("Performance.enable", timeDomain="threadTicks")
                 window.open(page, width)
                 drawn, loaded, busy = window.evaluate(DRAWN), window.evaluate(LOADED), 1000 * _cpu(window)
-                print(
-                    f"{width} px: load event after {loaded:.0f} ms, drawn by {drawn:.0f} ms, of which its thread "
-                )
-                print(
-                    f"  computed for {busy:.0f} ms; sorting {len(report.quality)} scans: {window.evaluate(SORTED):.0f} ms"
-                )
+                print(f"{width} px: load event after {loaded:.0f} ms, drawn by {drawn:.0f} ms,")
+                print(f"  its thread computed for {busy:.0f} ms; the quality table is sorted in", end=" ")
+                print(f"{window.evaluate(SORTED):.0f} ms")
 
 
 def _cpu(window) -> float:
