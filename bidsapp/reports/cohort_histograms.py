@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -85,7 +86,7 @@ def histograms(images: Sequence[Normalized]) -> tuple[Histograms, Histograms]:
             mask = np.asanyarray(nib.Nifti1Image.from_filename(image.mask).dataobj) > 0
             inside = np.flatnonzero(mask)[:: max(int(mask.sum()) // MOST_VOXELS, 1)]
             values = [_voxels(path, mask.shape, inside) for path in (image.before, image.after)]
-        except (OSError, EOFError, ValueError, ImageFileError):
+        except (OSError, EOFError, ValueError, zlib.error, ImageFileError):
             continue
         if inside.size:
             before[image.visit], after[image.visit] = values

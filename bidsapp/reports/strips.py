@@ -71,7 +71,7 @@ def strips(rows: Sequence[Strip], said: str, *, limits: Sequence[float] = ()) ->
     if not rows:
         return Markup("")
     left = 6 + LETTER * max(len(row.label) for row in rows)
-    left = min(left, WIDTH / 3)
+    left = min(left, 0.55 * WIDTH)
     bottom = ROW * len(rows) + 4
     usual = [value for row in rows for value in _usual(list(row.values.values()))]
     axis = around([*usual, *limits], left + DOT, WIDTH - EDGE)
