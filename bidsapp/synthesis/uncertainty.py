@@ -88,7 +88,7 @@ class Calibration:
         """Return `factor` of several levels, for little more than that of one."""
         values = np.unique([r.quantiles for r in self.residuals])
         people = [np.mean([_covered(r, values) for r in own], axis=0) for _, own in self._by_person()]
-        return np.interp(levels, np.mean(people, axis=0), values)
+        return np.asarray(np.interp(levels, np.mean(people, axis=0), values), np.float64)
 
     def held_out(self, level: float = LEVEL) -> dict[str, float]:
         """Return participant → share of voxels that an interval calibrated on the other folds' people covers."""
