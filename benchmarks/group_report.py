@@ -2,7 +2,7 @@
 
     python benchmarks/group_report.py [--visits 1000] [--figure-kb 600] [--keep FOLDER]
 
-The records are fabricated (``tests/fabricated.py``): three contrasts, four models, every table and drawing.
+The records are fabricated (``tests/fabricated_cohort.py``): three contrasts, four models, every table and drawing.
 """
 
 import argparse
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bidsapp.reports.group import write_group_report
 from tests.browser import CHROMIUM, browser
-from tests.fabricated import fabricated_report
+from tests.fabricated_cohort import fabricated_report
 
 # Two frames after the load event everything in sight is laid out and drawn.
 DRAWN = (

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.reports.group import write_group_report
 
 from ..browser import CHROMIUM, browser
-from ..fabricated import fabricated_report
+from ..fabricated_cohort import fabricated_report
 
 FIRST_CELLS = "Array.from(document.querySelectorAll('#{} tbody tr'), row => row.cells[{}].textContent.trim())"
 
