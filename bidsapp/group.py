@@ -23,7 +23,7 @@ from bidsapp.launch import find_place, others_started
 from bidsapp.planning import checkpoints_of, features_asked, folds_of, goal_of, settled_plans, start_of
 from bidsapp.rendering import check_rendering
 from bidsapp.resources import shared
-from bidsapp.results import record
+from bidsapp.results import record, record_quality
 from bidsapp.settings import POPULATION_NORMALIZATIONS
 from bidsapp.status import VisitStatus, pending
 from bidsapp.synthesis.crew import dismiss, hold, leading
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from bidsapp.bids.gather import Gathered
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Pair, Plan, Skip
     from bidsapp.resources import Grant
     from bidsapp.scales import Population
     from bidsapp.settings import Settings
@@ -130,7 +130,11 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
     gathered, population = _on_population_scale(settings, gathered, known)
     pairs = [visit.pair for visit in gathered.visits]
     check_rendering(settings, gathered.visits, named)
-    bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
+    try:
+        bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
+    except NoInputError as error:
+        _without_predictions(settings, error.message, gathered.skipped)
+        raise
     dismiss(fabric)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone, tell)
     record(settings, gathered, bundle, predictions)
@@ -139,6 +143,12 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
     if settings.keep_work != "always":
         shutil.rmtree(settings.work / "ravel", ignore_errors=True)
     return (*statuses, *skipped, *_failed(gathered))
+
+
+def _without_predictions(settings: Settings, why: str, unusable: Sequence[Skip]) -> None:
+    """Leave a page on what the participant level has made, though nothing can be predicted."""
+    if not settings.dry_run:
+        record_quality(settings, why, unusable)
 
 
 def _failed(gathered: Gathered) -> list[VisitStatus]:
@@ -170,9 +180,11 @@ def _gathered(settings: Settings, *, may_miss: bool) -> Gathered:
         may_miss=may_miss,
     )
     if not gathered.visits:
-        for skip in (*gathered.skipped, *gathered.damaged):
+        unusable = (*gathered.skipped, *gathered.damaged)
+        for skip in unusable:
             log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
         needed = (" or " if may_miss else " and ").join(settings.source)
+        _without_predictions(settings, f"no visit has a usable {needed}", unusable)
         raise NoInputError(
             f"{settings.output_dir}: no visit has a usable {needed}", "run the participant level first"
         )

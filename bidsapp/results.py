@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.dataset import dataset_name
 from bidsapp.console import print_table
+from bidsapp.overview import of_bundle, of_cohort
 from bidsapp.records import region
-from bidsapp.reports.figures import training_figure
-from bidsapp.reports.group import write_group_report
+from bidsapp.reports.examples import shown
+from bidsapp.reports.group import QUALITY_ONLY, write_group_report
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.reports.synthesized import Synthesized, write_visit_synthesized
-from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
@@ -25,14 +24,14 @@ from bidsapp.synthesis.presence import used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.trust import LABELS
 from bidsapp.synthesis.uncertainty import LEVEL
-from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
+from bidsapp.tables import comparison_rows, metrics_rows, summary, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bidsapp.application import Prediction
     from bidsapp.bids.gather import Gathered
+    from bidsapp.records import Skip
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
 
@@ -123,37 +122,72 @@ def _report(
                 "in_training_set": p.fold is not None,
                 "fold": p.fold,
                 "missing": used_and_missing(p.visit.pair, bundle.plan)[1],
-                **({"verdict": p.verdict["Label"], "reasons": p.verdict["Reasons"]} if p.verdict else {}),
+                **_verdict(p.verdict),
             }
             for p in predictions
         ],
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
-        dataset=dataset_name(settings.output_dir),
-        figures=[_training_curves(bundle, settings.output_dir), *map(_figure, predictions)],
+        figures=_figures(predictions),
         methods=_methods(bundle, settings.axial),
         sloppy=settings.sloppy,
+        **of_cohort(settings, gathered),
+        **of_bundle(bundle),
     )
 
 
-def _training_curves(bundle: Bundle, out: Path) -> Figure:
-    history: dict[str, list[dict[str, float]]] = {}
-    for row in read_tsv(bundle.path / HISTORY_FILE):
-        step = {"step": float(row["step"]), "loss": float(row["loss"])}
-        history.setdefault(f"fold {row['fold']}", []).append(step)
-    path = f"models/{bundle.name}-training.svg"
-    training_figure(history, out / path)
-    return Figure(
-        "Training", "Loss of each fold. A curve level at its end would gain little from more time.", path
+def record_quality(settings: Settings, why: str, skipped: Sequence[Skip] = ()) -> None:
+    """Write ``group.html`` where nothing can be predicted: the quality of what the participant level left.
+
+    A page that tells of predictions stays.
+
+    Parameters
+    ----------
+    settings : Settings
+        Output folder.
+    why : str
+        What was lacking.
+    skipped : sequence of Skip
+        Visits that cannot be used.
+    """
+    path = settings.output_dir / "group.html"
+    if path.is_file() and QUALITY_ONLY not in path.read_text(encoding="utf-8"):
+        return
+    told = of_cohort(settings)
+    if told["quality"]:
+        left_out = [(skip.visit, skip.reason, skip.hint) for skip in skipped]
+        report = GroupReport(__version__, {}, (), (), why=why, skipped=left_out, sloppy=settings.sloppy, **told)
+        write_group_report(report, path)
+
+
+def _verdict(verdict: dict[str, Any] | None) -> dict[str, Any]:
+    return (
+        {name.lower(): verdict[name] for name in ("Reasons", "Scores")} | {"verdict": verdict["Label"]}
+        if verdict
+        else {}
     )
 
 
-def _figure(prediction: Prediction) -> Figure:
+def _figures(predictions: Sequence[Prediction]) -> list[Figure]:
+    """Return the figures of the predictions that are shown, and why each is."""
+    errors = {p.visit.pair.visit: p.agreement["mae"] for p in predictions if p.agreement}
+    doubts = {
+        p.visit.pair.visit: max((p.verdict or {}).get("Scores", {}).values(), default=0.0)
+        for p in predictions
+        if not p.agreement
+    }
+    chosen = shown({visit: error for visit, error in errors.items() if error is not None}, doubts)
+    by_visit = {p.visit.pair.visit: p for p in predictions}
+    return [_figure(by_visit[visit], why) for visit, why in chosen.items()]
+
+
+def _figure(prediction: Prediction, why: str = "") -> Figure:
     compared = "There is no acquired image to compare it with."
     if prediction.agreement is not None:
         compared = "Beside it the acquired image and their absolute difference."
     caption = f"Predicted, with half the width of each voxel's {100 * LEVEL:g} % interval. {compared}"
-    return Figure(prediction.visit.pair.visit, caption, prediction.figure)
+    title = f"{prediction.visit.pair.visit}: {why}" if why else prediction.visit.pair.visit
+    return Figure(title, caption, prediction.figure)
 
 
 def _synthesized(prediction: Prediction, report: GroupReport) -> Synthesized:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe"),
@@ -38,10 +39,9 @@ class Browser:
     """A browser with one page; use it in a ``with``."""
 
     def __init__(self):
-        program = next(filter(None, map(shutil.which, NAMES)), None)
-        if program is None:
+        if CHROMIUM is None:
             pytest.skip(f"none of {', '.join(NAMES)} is installed")
-        self.program, self.number, self.session, self.events, self.unread = program, 0, None, [], b""
+        self.number, self.session, self.events, self.unread = 0, None, [], b""
 
     def __enter__(self):
         self.profile = tempfile.mkdtemp()
@@ -52,7 +52,7 @@ class Browser:
             os.dup2(heard, 3)
             os.dup2(said, 4)
 
-        command = [self.program, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, preexec_fn=wire, close_fds=False, **quiet)  # noqa: PLW1509
         os.close(heard)
@@ -111,6 +111,10 @@ class Browser:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
+
+    def prefer(self, scheme):
+        """Ask for ``light`` or ``dark`` colours, as a person's settings do."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def evaluate(self, script):
         """Return the value of a script."""

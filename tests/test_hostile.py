@@ -170,9 +170,7 @@ def test_files_that_lead_out_are_replaced_and_not_written_through(run, place):
     ],
 )
 def test_descriptions_in_any_encoding(run, place, content, code, monkeypatch):
-    monkeypatch.setattr(
-        "bidsapp.bids.validate.find_program", lambda: None
-    )  # which wants plain UTF-8
+    monkeypatch.setattr("bidsapp.bids.validate.find_program", lambda: None)  # which wants plain UTF-8
     (place / "raw/dataset_description.json").write_bytes(content)
     assert run()[0] == code
 

@@ -168,3 +168,17 @@ def _entities(row: Row) -> dict[str, str]:
     match = FILE_NAME.fullmatch(Path(row["filename"]).name)
     rest = match["rest"] if match else ""
     return dict(part.split("-", 1) for part in rest.split("_") if part)
+
+
+def all_rows(derivatives: Path) -> list[Row]:
+    """Return the rows of every visit's table, synthesized images included, each with its ``visit``.
+
+    A damaged table is passed over: what the level uses of its visit is said where it is read.
+    """
+    rows: list[Row] = []
+    tables = (*derivatives.glob("sub-*/*_scans.tsv"), *derivatives.glob("sub-*/ses-*/*_scans.tsv"))
+    for table in sorted(tables):
+        visit = table.name.removesuffix("_scans.tsv")
+        with suppress(DataError):
+            rows += [{**row, "visit": visit} for row in _read(table) if row.get("filename")]
+    return rows

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bidsapp.reports.canvas import RESOLUTION, WIDTH, Bar, draw_sheet, plain_style, save_svg
+from bidsapp.reports.canvas import Bar, draw_sheet
 from bidsapp.reports.panels import (
     brain_of,
     checkerboard,
@@ -19,17 +19,14 @@ from bidsapp.reports.panels import (
 from bidsapp.reports.slices import AXIAL, CORONAL, PLANES, SAGITTAL, Head, bounding_box, canonical, grey_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
     from nibabel import Nifti1Image
 
 MASK_COLOUR = "#ff5a4f"
 TISSUE_COLOUR = "#ffd23f"
 ERROR_COLOURS = "inferno"
-CURVE_COLOURS = ("#2a7de1", "#e0662e", "#1d9a6c", "#b0479a", "#a8860f", "#6a6fd0")
-MIDDLE_INK = "#767676"  # the grey that is legible on white and on black
 EACH_PLANE = ((AXIAL, 1), (CORONAL, 1), (SAGITTAL, 1))
 TWO_AXIAL = ((AXIAL, 2), (CORONAL, 1), (SAGITTAL, 1))
 # A bone window is level 400, width 1800 HU: air is black, soft tissue dark grey, and bone keeps its shades.
@@ -189,57 +186,3 @@ def synthesis_figure(
         for number, view in enumerate(views(brain, TWO_AXIAL))
     ]
     return draw_sheet(rows, path, bar)
-
-
-def training_figure(history: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
-    """Draw the loss of every training, one curve each, with its running median.
-
-    Parameters
-    ----------
-    history : mapping of str to sequence of mapping
-        For each training its steps, with ``step`` and ``loss``.
-    path : Path
-        The SVG to write.
-
-    Returns
-    -------
-    Path
-        `path`.
-    """
-    from matplotlib.figure import Figure
-
-    with plain_style():
-        figure = Figure(figsize=(WIDTH, 3.6), dpi=RESOLUTION)
-        figure.patch.set_alpha(0.0)  # the page's own colour shines through, light or dark
-        axes = figure.add_axes((0.07, 0.14, 0.92, 0.82))
-        for number, (name, steps) in enumerate(history.items()):
-            step, loss = (np.array([row[key] for row in steps], dtype=float) for key in ("step", "loss"))
-            colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
-            axes.plot(step, loss, color=colour, linewidth=0.6, alpha=0.3)
-            axes.plot(step, _running_median(loss), color=colour, linewidth=1.6, label=name)
-        _frame(axes, "optimizer step", "training loss")
-        if history:
-            axes.legend(frameon=False, labelcolor=MIDDLE_INK)
-        return save_svg(figure, path)
-
-
-def _running_median(values: np.ndarray) -> np.ndarray:
-    """Return the median over a window of a tenth of the values; single steps are noisy.
-
-    Beyond the ends they are mirrored: to repeat the last one would make it the median.
-    """
-    from scipy.ndimage import median_filter
-
-    return median_filter(values, size=max(len(values) // 10, 1), mode="reflect") if len(values) else values
-
-
-def _frame(axes: Axes, across: str, up: str) -> None:
-    axes.patch.set_alpha(0.0)
-    axes.set_xlabel(across, color=MIDDLE_INK)
-    axes.set_ylabel(up, color=MIDDLE_INK)
-    axes.tick_params(colors=MIDDLE_INK)
-    axes.grid(visible=True, color=MIDDLE_INK, alpha=0.2, linewidth=0.6)
-    axes.set_ylim(bottom=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in {"left", "bottom"})
-        spine.set_color(MIDDLE_INK)

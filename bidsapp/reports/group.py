@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from statistics import mean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bidsapp.reports.cohort import FEWEST, OUTLYING, distributions, quality_table, read_rows, who_has_what
+from bidsapp.reports.cohort_histograms import MOST_VISITS, histogram_drawings
+from bidsapp.reports.inlining import inlined
+from bidsapp.reports.markdown import to_html
 from bidsapp.reports.measures import participant_tables, summary_table
 from bidsapp.reports.pages import MISSING, show, write_page
+from bidsapp.reports.sections import coverage, errors, trainings, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,12 +20,14 @@ if TYPE_CHECKING:
 
     from bidsapp.reports.records import GroupReport
 
+# Stands in a page that tells of scans only; one that tells of predictions is not written over by it.
+QUALITY_ONLY = "<!-- nothing was predicted -->"
 # With the decimals they are shown with; those of errors depend on their units.
 METRICS: tuple[tuple[str, int | None], ...] = (("mae", None), ("psnr", 2), ("ssim", 3))
 
 
 def write_group_report(report: GroupReport, path: Path) -> Path:
-    """Write the page of the group level.
+    """Write the page of the group level: one file that needs no other.
 
     Parameters
     ----------
@@ -34,21 +41,66 @@ def write_group_report(report: GroupReport, path: Path) -> Path:
     Path
         `path`.
     """
-    return write_page(
-        "group.html",
-        path,
-        report=report,
-        title=_title(report),
-        summary=_summary(report),
-        table=_table(report, path.parent),
-        comparison=[_rival(row, report.digits) for row in report.comparison],
-        measures=summary_table(report),
-        participants=participant_tables(report),
-        predictions=[_prediction(item, path.parent) for item in report.predictions],
-        judged="" if report.false_alarms is None else f"{100 * report.false_alarms:g} %",
-        doubtful=any(item.get("verdict", "trust") != "trust" for item in report.predictions),
-        plan=[(name.replace("_", " "), show(value)) for name, value in report.plan.items()],
-    )
+    return write_page("group.html", path, report=report, **_content(report, path.parent))
+
+
+def _content(report: GroupReport, folder: Path) -> dict[str, object]:
+    """Return what the template fills in."""
+    scans = read_rows(report.quality)
+    pages = {page.stem: page.name for page in folder.glob("sub-*.html")}
+    target = report.plan.get("target")
+    content: dict[str, object] = {
+        "title": _title(report),
+        "summary": _summary(report),
+        "contrasts": who_has_what(scans, None if target is None else str(target), pages),
+        "quality": quality_table(scans, pages),
+        "distributions": distributions(scans),
+        "histograms": histogram_drawings(report.histograms),
+        "most_histograms": MOST_VISITS,
+        "trainings": trainings(report),
+        "table": _table(report, pages),
+        "errors": errors(report),
+        "comparison": [_rival(row, report.digits) for row in report.comparison],
+        "measures": summary_table(report),
+        "participants": participant_tables(report),
+        "people": len({row["participant"] for row in report.rows if row.get("participant")}),
+        "coverage": coverage(report),
+        "verdicts": verdicts(report),
+        "predictions": [_prediction(item, pages) for item in report.predictions],
+        "judged": "" if report.false_alarms is None else f"{100 * report.false_alarms:g} %",
+        "doubtful": any(item.get("verdict", "trust") != "trust" for item in report.predictions),
+        "plan": [(name.replace("_", " "), show(value)) for name, value in report.plan.items()],
+        "card": to_html(report.card, below=2) if report.card else "",
+        "figures": inlined(report.figures, folder),
+        "outlying": OUTLYING,
+        "fewest": FEWEST,
+    }
+    return {**content, "sections": _sections(report, content)}
+
+
+def _sections(report: GroupReport, content: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return the sections of the page: name, what its link says, whether it is there."""
+    return [
+        ("contrasts", "Who has what", bool(content["contrasts"]["visits"])),
+        ("quality", "Quality", bool(content["quality"]["rows"])),
+        ("distributions", "Distributions", bool(content["quality"]["rows"])),
+        ("histograms", "Histograms", bool(content["histograms"])),
+        ("folds", "Splits", bool(content["table"]["folds"])),
+        ("training", "Training", bool(content["trainings"])),
+        ("errors", "Errors", bool(content["errors"])),
+        ("comparison", "Comparison", bool(content["comparison"])),
+        ("measures", "Measures", bool(content["measures"]["rows"])),
+        ("agreement", "Every visit", bool(content["table"]["rows"])),
+        ("participants", "Participants", bool(content["measures"]["rows"] and content["participants"])),
+        ("uncertainty", "Uncertainty", bool(content["coverage"])),
+        ("verdicts", "Verdicts", bool(content["verdicts"])),
+        ("synthesized", "Synthesized images", bool(content["predictions"])),
+        ("skipped", "Left out", bool(report.skipped)),
+        ("plan", "Plan", bool(content["plan"])),
+        ("card", "Model card", bool(content["card"])),
+        ("figures", "Predictions", bool(content["figures"])),
+        ("methods", "Methods", bool(report.methods)),
+    ]
 
 
 def _title(report: GroupReport) -> str:
@@ -58,14 +110,20 @@ def _title(report: GroupReport) -> str:
 
 def _summary(report: GroupReport) -> list[str]:
     """Say in sentences what happened: images, comparison with the baselines, visits left out."""
+    if report.why:
+        return [f"Nothing was predicted: {report.why}.", *_left_out(report)]
     lacking = sum(not item.get("in_training_set") for item in report.predictions)
     number = len(report.predictions)
     sentences = [
         f"{_count(number, 'image')} synthesized, {lacking} of them for participants outside the training set."
     ]
     sentences += [*_verdicts(report), *_comparison(report)]
-    if report.dataset:
-        sentences.append(f"Dataset: {report.dataset}.")
+    return [*sentences, *_left_out(report)]
+
+
+def _left_out(report: GroupReport) -> list[str]:
+    """Name the dataset, and say how many visits and scans were not used."""
+    sentences = [f"Dataset: {report.dataset}."] if report.dataset else []
     if report.skipped:
         sentences.append(f"{_count(len(report.skipped), 'visit')} left out; the reasons are below.")
     return sentences
@@ -105,7 +163,7 @@ def _rival(row: Mapping[str, str | float | None], digits: int) -> dict[str, str]
     return {"rival": show(row.get("rival")), "n": show(row.get("n")), "p": said, **shown}
 
 
-def _table(report: GroupReport, folder: Path) -> dict[str, object]:
+def _table(report: GroupReport, pages: Mapping[str, str]) -> dict[str, object]:
     """Arrange one row for each visit and model as one row for each visit."""
     cells = {(row.get("visit"), row.get("model")): row for row in report.rows}
     visits = {str(row.get("visit")): row.get("fold") for row in report.rows}
@@ -113,7 +171,7 @@ def _table(report: GroupReport, folder: Path) -> dict[str, object]:
         {
             "visit": visit,
             "fold": show(fold),
-            "page": _page(visit, folder),
+            "page": pages.get(visit),
             "cells": [
                 show(cells.get((visit, model), {}).get(metric), digits or report.digits)
                 for model in report.columns
@@ -137,40 +195,36 @@ def _folds(report: GroupReport) -> list[dict[str, object]]:
     for row in report.rows:
         if row.get("fold") is None:
             continue  # a bundle from elsewhere, which knows nobody here
-        fold = found.setdefault(row.get("fold"), {"visits": {}, "steps": {}})
+        fold = found.setdefault(row.get("fold"), {"visits": {}, "participants": {}, "steps": {}})
         fold["visits"][str(row.get("visit"))] = True
+        fold["participants"][str(row.get("participant"))] = True
         if row.get("steps") is not None:
             fold["steps"][str(row.get("model"))] = row.get("steps")
     return [
         {
             "number": show(number),
             "visits": list(fold["visits"]),
+            "participants": len(fold["participants"]),
             "steps": [f"{model} {show(steps)}" for model, steps in fold["steps"].items()],
         }
         for number, fold in sorted(found.items(), key=lambda item: str(item[0]))
     ]
 
 
-def _prediction(item: Mapping[str, object], folder: Path) -> dict[str, object]:
+def _prediction(item: Mapping[str, object], pages: Mapping[str, str]) -> dict[str, object]:
     fold = item.get("fold")
     visit = str(item.get("visit"))
     missing = item.get("missing")
     by = "the mean of all folds" if fold is None else f"fold {fold}, which never saw the participant"
     return {
         "visit": visit,
-        "page": _page(visit, folder),
+        "page": pages.get(visit),
         "trained": show(bool(item.get("in_training_set"))),
         "by": f"{by}; without {show(missing)}" if missing else by,
         "verdict": show(item.get("verdict")),
         "reasons": item.get("reasons") or (),
         "path": show(item.get("path")),
     }
-
-
-def _page(visit: str, folder: Path) -> str | None:
-    """Return the visit's page beside this one, if it is there."""
-    name = f"{visit}.html"
-    return name if (folder / name).is_file() else None
 
 
 def _values(rows: Sequence[Mapping[str, str | float | None]], model: str, metric: str) -> list[float]:

@@ -35,6 +35,8 @@ MEASURES: tuple[tuple[str, str, int | None, str], ...] = (
     ("interval_width", "Median width of that interval", None, "lower"),
     ("width_error_r", "Pearson’s r of its width and the error", 3, "higher"),
 )
+# The tables of more participants are for `group_metrics.tsv`, not for a page.
+MOST_TABLES = 50
 
 
 def summary_table(report: GroupReport) -> dict[str, object]:
@@ -61,10 +63,16 @@ def summary_table(report: GroupReport) -> dict[str, object]:
 def participant_tables(report: GroupReport) -> list[dict[str, object]]:
     """Return a table for each participant: a row for each measure that anybody has, a column for each model.
 
-    The visits of a participant are averaged.
+    The visits of a participant are averaged. There are no more than `MOST_TABLES`, of the first participants.
     """
     participants = dict.fromkeys(str(row["participant"]) for row in report.rows if row.get("participant"))
-    means = {(name, model): _means(report, name, model) for name, *_ in MEASURES for model in report.columns}
+    participants = dict.fromkeys(list(participants)[:MOST_TABLES])
+    visits: dict[str, set[object]] = {}
+    for row in report.rows:
+        visits.setdefault(str(row.get("participant")), set()).add(row.get("visit"))
+    means = {
+        (name, model): participant_means(report, name, model) for name, *_ in MEASURES for model in report.columns
+    }
 
     def shown(name: str, participant: str, digits: int | None) -> list[str]:
         return [show(means[name, model].get(participant), digits or report.digits) for model in report.columns]
@@ -72,7 +80,7 @@ def participant_tables(report: GroupReport) -> list[dict[str, object]]:
     return [
         {
             "participant": participant,
-            "visits": len({row.get("visit") for row in report.rows if row.get("participant") == participant}),
+            "visits": len(visits[participant]),
             "rows": [
                 (heading, shown(name, participant, digits))
                 for name, heading, digits, _ in MEASURES
@@ -83,7 +91,7 @@ def participant_tables(report: GroupReport) -> list[dict[str, object]]:
     ]
 
 
-def _means(report: GroupReport, name: str, model: str) -> dict[str, float]:
+def participant_means(report: GroupReport, name: str, model: str) -> dict[str, float]:
     """Return participant → mean of a model's measure over the visits."""
     return by_participant(
         [

@@ -10,6 +10,9 @@ from bidsapp.records import CT, region
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from markupsafe import Markup
+
+    from bidsapp.reports.cohort_histograms import Histograms
     from bidsapp.synthesis.statistics import Interval
 
 
@@ -100,6 +103,26 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A small drawing that stands in a page as SVG.
+
+    Attributes
+    ----------
+    title, note : str
+        Above and below it.
+    svg : Markup
+        The drawing.
+    legend : sequence of str
+        Names of its lines, by colour.
+    """
+
+    title: str
+    svg: Markup
+    note: str = ""
+    legend: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class VisitReport:
     """The page of one visit.
 
@@ -177,13 +200,29 @@ class GroupReport:
     predictions : sequence of mapping
         One for each synthesized image, keys ``visit``, ``path`` (relative to the page), ``in_training_set`` and
         ``fold``, which is ``None`` where all folds were averaged, ``missing``, the sources that it lacked, and,
-        where it was judged, ``verdict`` and ``reasons``.
+        where it was judged, ``verdict``, ``reasons`` and ``scores``.
     false_alarms : float or None
         Share of clean images that verdicts may flag; ``None`` where nothing was judged.
     dataset : str
         Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
         Visits that were left out: label, reason, hint.
+    quality : sequence of mapping
+        Rows of the ``scans.tsv`` of all visits, each with its ``visit``.
+    histograms : mapping
+        Contrast → histograms of some visits before and after normalization.
+    history : mapping
+        Name of a training → step and loss, from the first to the last.
+    rates : sequence of mapping
+        Steps of the range test with ``learning_rate``, ``loss`` and ``smoothed``; empty where there was none.
+    levels : sequence of float
+        Shares of voxels that intervals promise to cover.
+    coverage : mapping
+        Participant → shares that they covered, by networks and intervals that did not know the participant.
+    card : str
+        The bundle's card, Markdown.
+    why : str
+        Why nothing was predicted, where nothing was.
     figures : sequence of Figure
         In the order in which they are shown.
     methods : str
@@ -202,6 +241,14 @@ class GroupReport:
     false_alarms: float | None = None
     dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
+    quality: Sequence[Mapping[str, str]] = ()
+    histograms: Mapping[str, tuple[Histograms, Histograms]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    rates: Sequence[Mapping[str, float]] = ()
+    levels: Sequence[float] = ()
+    coverage: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    card: str = ""
+    why: str = ""
     figures: Sequence[Figure] = ()
     methods: str = ""
     sloppy: bool = False

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from bidsapp.imaging.intensity import HU_PER_UNIT
 from bidsapp.text import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -84,16 +83,23 @@ class Calibration:
 
     def factor(self, level: float = LEVEL) -> float:
         """Return how many scales on either side cover a share of the voxels, in the mean over people."""
+        return float(self.factors([level])[0])
+
+    def factors(self, levels: Sequence[float]) -> NDArray[np.float64]:
+        """Return `factor` of several levels, for little more than that of one."""
         values = np.unique([r.quantiles for r in self.residuals])
         people = [np.mean([_covered(r, values) for r in own], axis=0) for _, own in self._by_person()]
-        covered = np.mean(people, axis=0)
-        return float(np.interp(level, covered, values))
+        return np.asarray(np.interp(levels, np.mean(people, axis=0), values), np.float64)
 
     def held_out(self, level: float = LEVEL) -> dict[str, float]:
         """Return participant → share of voxels that an interval calibrated on the other folds' people covers."""
-        factors = {r.fold: self.others(r.fold).factor(level) for r in self.residuals}
+        return {person: shares[0] for person, shares in self.coverage([level]).items()}
+
+    def coverage(self, levels: Sequence[float]) -> dict[str, tuple[float, ...]]:
+        """Return `held_out` of several levels."""
+        factors = {fold: self.others(fold).factors(levels) for fold in {r.fold for r in self.residuals}}
         return {
-            person: fmean(float(_covered(r, np.array([factors[r.fold]]))[0]) for r in own)
+            person: tuple(np.mean([_covered(r, factors[r.fold]) for r in own], axis=0).tolist())
             for person, own in self._by_person()
         }
 

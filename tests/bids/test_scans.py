@@ -6,7 +6,7 @@ import pytest
 
 from bidsapp.bids import names
 from bidsapp.bids.gather import gather
-from bidsapp.bids.scans import listed_contrasts, read_scans, write_scans, write_verdict
+from bidsapp.bids.scans import all_rows, listed_contrasts, read_scans, write_scans, write_verdict
 from bidsapp.errors import DataError
 from bidsapp.records import Scan, Visit
 
@@ -56,3 +56,17 @@ def test_a_new_run_of_the_participant_level_asks_for_a_new_verdict(out):
 def test_a_verdict_needs_a_table(tmp_path):
     with pytest.raises(DataError, match="missing or damaged"):
         write_verdict(tmp_path, VISIT, {"filename": IMAGE})
+
+
+def test_the_rows_of_all_visits_name_their_visit_and_a_damaged_table_is_passed_over(out):
+    write_visit(out, Visit("02", "A", VISIT.scans))
+    (out / "sub-03").mkdir()
+    (out / "sub-03/sub-03_scans.tsv").write_bytes(b"filename\tcontrast\n\xff\xfe\tT1w\n")
+    found = [(row["visit"], row["contrast"], row["verdict"]) for row in all_rows(out)]
+    assert found == [
+        ("sub-01", "T1w", "n/a"),
+        ("sub-01", "T2w", "n/a"),
+        ("sub-01", "FLAIR", "trust"),
+        ("sub-02_ses-A", "T1w", "n/a"),
+        ("sub-02_ses-A", "T2w", "n/a"),
+    ]

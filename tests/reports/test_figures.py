@@ -10,11 +10,9 @@ import pytest
 from PIL import Image
 
 from bidsapp.reports.figures import (
-    _running_median,
     brain_mask_figure,
     registration_figure,
     synthesis_figure,
-    training_figure,
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,12 +51,10 @@ def draw(kind, folder):
         return brain_mask_figure(image, mask, path)
     if kind == "registration":
         return registration_figure(image, other, mask, path)
-    if kind == "synthesis":
-        return synthesis_figure([image], other, other, image, mask, path)
-    return training_figure({"fold 0": [{"step": i, "loss": 1 / i} for i in range(1, 40)]}, path)
+    return synthesis_figure([image], other, other, image, mask, path)
 
 
-@pytest.mark.parametrize("kind", ["brain", "registration", "synthesis", "training"])
+@pytest.mark.parametrize("kind", ["brain", "registration", "synthesis"])
 def test_the_same_figure_has_the_same_bytes_and_leaves_no_other_file(kind, tmp_path):
     first = draw(kind, tmp_path / "a").read_bytes()
     assert first == draw(kind, tmp_path / "b").read_bytes()
@@ -146,24 +142,6 @@ def test_no_error_is_shown_where_the_target_has_no_data(tmp_path):
         target_mask=nib.Nifti1Image(seen, image.affine),
     )
     assert pictures(path)[3].mean() < 2
-
-
-def test_training_figure_has_a_curve_and_a_name_for_each_fold(tmp_path):
-    history = {f"fold {k}": [{"step": i, "loss": 1.0} for i in range(9)] for k in range(3)}
-    path = training_figure(history, tmp_path / "t.svg")
-    assert [t for t in texts(path) if t.startswith("fold")] == ["fold 0", "fold 1", "fold 2"]
-    assert {"optimizer step", "training loss"} <= set(texts(path))
-
-
-def test_a_single_loss_moves_no_curve_wherever_it_stands():
-    for step in (0, 50, 99):
-        losses = np.ones(100)
-        losses[step] = 9.0
-        assert _running_median(losses) == pytest.approx(1.0)
-
-
-def test_training_figure_of_nothing_is_an_empty_frame(tmp_path):
-    assert training_figure({}, tmp_path / "t.svg").is_file()
 
 
 def test_a_ct_is_shown_in_a_bone_window(tmp_path):

@@ -53,6 +53,15 @@ def test_nobody_is_calibrated_on_himself():
     assert covered["b"] == covered["c"] == pytest.approx(1 - 10 ** (-1 / 1.5), abs=2e-3)
 
 
+def test_several_levels_at_once_are_each_level_on_its_own():
+    calibration = Calibration((person("a", 0, 1), person("b", 1, 1.5), person("c", 1, 1.2)))
+    levels = (0.2, 0.5, 0.9)
+    assert calibration.factors(levels).tolist() == [calibration.factor(level) for level in levels]
+    found = calibration.coverage(levels)
+    for number, level in enumerate(levels):
+        assert {who: shares[number] for who, shares in found.items()} == calibration.held_out(level)
+
+
 def test_it_is_written_and_read(tmp_path):
     calibration = Calibration((person("a", 0), person("b", 1, 2)))
     write_calibration(tmp_path / "c.json", calibration)
