@@ -11,11 +11,13 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import read_record
+from bidsapp.reports.boilerplate import readable, record_visits
 from bidsapp.reports.records import Figure, VisitReport
 from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.execution import execute
 from bidsapp.workflows.nodes import RUN, node_folder, sink_node, spaces_node, visit_name
+from bidsapp.workflows.prose import sentences_of
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 if TYPE_CHECKING:
@@ -64,6 +66,9 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
     outcome = execute(workflow, grant, log_dir, stop_on_first_crash=settings.stop_on_first_crash)
     statuses = tuple(_record(settings, visit, outcome) for visit in selection.visits)
     update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
+    done = {s.visit for s in statuses if s.state == "done"}
+    told = {v.label: sentences_of(settings, v) for v in selection.visits if v.label in done}
+    record_visits(settings.output_dir, told)
     return statuses
 
 
@@ -136,7 +141,7 @@ def _report(
         decisions={scan.contrast: record["decisions"] for scan, record in done},
         flags=[*(f"{failure.message} ({failure.hint})" for failure in failures), *flags],
         figures=figures,
-        methods=init_visit_wf(settings, visit).visit_desc(),
+        methods=readable(init_visit_wf(settings, visit).visit_desc()),
         outputs=[path for _, record in done for path in record["outputs"]],
         sloppy=settings.sloppy,
     )

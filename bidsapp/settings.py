@@ -156,6 +156,8 @@ class Settings:
         Coarse and quick, for tests only; said in every sidecar.
     dry_run : bool
         Say what would be processed and how it would be trained, and stop.
+    boilerplate_only : bool
+        Write the methods text of these settings, and stop.
     stop_on_first_crash, debug : bool
         Stop at the first failing node; keep and print more.
     verbosity : int
@@ -217,6 +219,7 @@ class Settings:
     seed: int = 0
     sloppy: bool = False
     dry_run: bool = False
+    boilerplate_only: bool = False
     stop_on_first_crash: bool = False
     debug: bool = False
     verbosity: int = 0

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         try:
             stack.enter_context(_terminable())
-            log_dir = None if settings.dry_run else _open_run(settings)
+            log_dir = None if settings.dry_run or settings.boilerplate_only else _open_run(settings)
             stack.enter_context(logging_to(log_dir and log_dir / "synthprep.log", settings.verbosity))
             _run_levels(settings, log_dir, visits)
             error = None
@@ -146,6 +146,11 @@ def _run_levels(settings: Settings, log_dir: Path | None, visits: list[VisitStat
     """Run the levels in order; what is known of the visits is in `visits` even where a level raises."""
     from bidsapp.resources import granted
 
+    if settings.boilerplate_only:
+        from bidsapp import boilerplate
+
+        visits += boilerplate.run(settings)
+        return
     grant = granted(settings.nprocs, settings.mem_gb)
     log.info("granted: %s", ", ".join(grant.reasons))
     if "participant" in settings.levels:
