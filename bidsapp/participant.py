@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bidsapp.records import Scan, Selection, Visit
+    from bidsapp.reports.boilerplate import Sentence
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
     from bidsapp.workflows.execution import Failure, Outcome
@@ -66,10 +67,15 @@ def run(settings: Settings, selection: Selection, grant: Grant, log_dir: Path) -
     outcome = execute(workflow, grant, log_dir, stop_on_first_crash=settings.stop_on_first_crash)
     statuses = tuple(_record(settings, visit, outcome) for visit in selection.visits)
     update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
-    done = {s.visit for s in statuses if s.state == "done"}
-    told = {v.label: sentences_of(settings, v) for v in selection.visits if v.label in done}
-    record_visits(settings.output_dir, told)
+    told = {visit.label: _told(settings, visit, outcome) for visit in selection.visits}
+    record_visits(settings.output_dir, {label: sentences for label, sentences in told.items() if sentences})
     return statuses
+
+
+def _told(settings: Settings, visit: Visit, outcome: Outcome) -> list[Sentence]:
+    """Return what the methods text says of a visit: nothing of scans that were not finished."""
+    finished = {scan.contrast for scan in visit.scans if sink_node(visit, scan) in outcome.finished}
+    return [s for s in sentences_of(settings, visit) if finished and (not s.contrast or s.contrast in finished)]
 
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:

@@ -76,7 +76,7 @@ def _steps(settings: Settings, scan: Scan, method: Method) -> Iterator[tuple[str
     if method.image:
         yield (
             "given",
-            "A preprocessed image was given in the place of the acquired {scans}; its bias field was gone.",
+            "A preprocessed image, its bias field gone, was given in the place of {scans} as acquired.",
         )
     yield "brain", BRAINS[method.brain]()
     if method.bias_levels:
