@@ -27,15 +27,7 @@ class Modules(Directive):
         return found
 
 
-def _is_numpys(app, what, name, obj, skip, options):
-    """Leave out functions of numpy that are a field's default: their signature cannot be read."""
-    import numpy as np
-
-    return True if isinstance(obj, np.ufunc) else None
-
-
 def setup(app):
     """Register the directive."""
     app.add_directive("modules", Modules)
-    app.connect("autodoc-skip-member", _is_numpys)
     return {"parallel_read_safe": True}
