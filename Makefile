@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit container container-test lint lint-infra slurm-test parallel-test kill-test format clean
+.PHONY: install demo bundle test test-unit container container-test lint lint-infra slurm-test parallel-test kill-test docs format clean
 
 install: $(STAMP)
 
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; give PYTHON=...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) --constraint constraints.txt torch)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint,docs]'
 	@touch $@
 
 demo: install
@@ -87,11 +87,15 @@ lint: install
 lint-infra: install
 	BIN=$(BIN) .ci/lint-infra
 
+# Pages in docs/_build/html; nothing is fetched, and a warning is an error.
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
 format: install
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	rm -rf $(DEMO)/bids $(DEMO)/bids.part $(DEMO)/derivatives
 	find bidsapp tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

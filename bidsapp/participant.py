@@ -14,6 +14,7 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import is_complete, read_record
+from bidsapp.reports.boilerplate import readable, record_visits
 from bidsapp.reports.environment import command_line, versions
 from bidsapp.reports.histograms import read_curves
 from bidsapp.reports.records import ScanStory, Trouble, VisitReport
@@ -25,6 +26,7 @@ from bidsapp.workflows.drawing import draw_graph
 from bidsapp.workflows.execution import Outcome, execute
 from bidsapp.workflows.nodes import RUN, node_folder, place_of, scan_name, sink_node, spaces_node, visit_name
 from bidsapp.workflows.plugins import read_plugin
+from bidsapp.workflows.prose import sentences_of
 from bidsapp.workflows.visit import init_run_wf, init_visit_wf
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bidsapp.records import Scan, Selection, Visit
+    from bidsapp.reports.boilerplate import Sentence
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
     from bidsapp.workflows.execution import Failure
@@ -79,9 +82,11 @@ def run(
     plugin, stop = read_plugin(settings.use_plugin), settings.stop_on_first_crash
     visits = {visit_name(visit): visit for visit in selection.visits}
     statuses: dict[str, VisitStatus] = {}
+    told: dict[str, list[Sentence]] = {}
 
     def record(name: str, outcome: Outcome) -> None:
         statuses[name] = _record(settings, visits[name], outcome)
+        told[visits[name].label] = _told(settings, visits[name], outcome)
         _tidy(settings, visits[name], statuses[name])
         tell(statuses[name])
 
@@ -97,6 +102,8 @@ def run(
             if name not in statuses:  # its turn was not over when the run stopped
                 record(name, outcome)
         update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
+        record_visits(settings.output_dir, {label: sentences for label, sentences in told.items() if sentences})
+        told.clear()
     return tuple(statuses[name] for name in visits)
 
 
@@ -153,6 +160,12 @@ def rewrite_reports(
         tell(status)
         statuses.append(status)
     return tuple(statuses)
+
+
+def _told(settings: Settings, visit: Visit, outcome: Outcome) -> list[Sentence]:
+    """Return what the methods text says of a visit: nothing of scans that were not finished."""
+    finished = {scan.contrast for scan in visit.scans if sink_node(visit, scan) in outcome.finished}
+    return [s for s in sentences_of(settings, visit) if finished and (not s.contrast or s.contrast in finished)]
 
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
@@ -242,7 +255,7 @@ def _report(
             for scan, record in done
             for figure in scan_figures(scan.contrast, reference, record["figures"], record["in_spaces"])
         ],
-        methods=init_visit_wf(settings, visit).visit_desc() if done else "",
+        methods=readable(init_visit_wf(settings, visit).visit_desc()) if done else "",
         outputs=[path for _, record in done for path in record["outputs"]],
         sloppy=settings.sloppy,
         reference=reference,

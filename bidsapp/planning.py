@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
@@ -122,8 +121,7 @@ def plans_of(
     start : Start or None
         Where the trainings start.
     """
-    from bidsapp.synthesis.finetuning import continued
-    from bidsapp.synthesis.plan import BASELINE, make_plan
+    from bidsapp.synthesis.plan import BASELINE
     from bidsapp.synthesis.ranks import filled
     from bidsapp.synthesis.sizing import size_to_minutes
 
@@ -131,20 +129,43 @@ def plans_of(
     minutes = settings.max_minutes
     if not settings.crossval:
         minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
-    plan = partial(
-        make_plan,
-        sources=settings.source,
-        target=settings.target,
-        minutes=minutes,
-        max_steps=settings.max_steps or (SLOPPY_STEPS if settings.sloppy and settings.epochs is None else None),
-        epochs=settings.epochs,
-        precision=str(fabric._precision.precision),
-        seed=settings.seed,
-        patch=SLOPPY_PATCH if settings.sloppy else None,
-    )
+    precision = str(fabric._precision.precision)
+    before = start.bundle.plan if start else None
+    mine = filled(asked_plan(settings, minutes, precision, extents, before), fabric.world_size)
+    rival = filled(_recipe(settings, BASELINE, minutes, precision), fabric.world_size) if baseline else None
+    return mine if start else size_to_minutes(mine, fabric, fixed=read_overrides(settings.plan)), rival
+
+
+def asked_plan(
+    settings: Settings,
+    minutes: float,
+    precision: str,
+    extents: Sequence[int] | None = None,
+    before: Plan | None = None,
+) -> Plan:
+    """Return the plan that settings ask for, before it is sized.
+
+    Parameters
+    ----------
+    settings : Settings
+        What was asked for.
+    minutes : float
+        Time of one training.
+    precision : str
+        As Lightning Fabric names it.
+    extents : sequence of int or None
+        See `plans_of`.
+    before : Plan or None
+        That of the networks that are trained further.
+    """
+    from bidsapp.synthesis.finetuning import continued
+
     rate = None if settings.lr in {None, "auto"} else float(settings.lr)
-    mine = plan(
+    plan = _recipe(
+        settings,
         settings.network,
+        minutes,
+        precision,
         norm=settings.norm,
         learning_rate=rate,
         loss=settings.loss,
@@ -156,12 +177,28 @@ def plans_of(
         slice_axis=settings.slice_axis,
         extents=extents,
     )
-    if start:
-        mine = continued(mine, start.bundle.plan, rate)
-    own = read_overrides(settings.plan)
-    mine = filled(overridden(mine, own), fabric.world_size)
-    rival = filled(plan(BASELINE), fabric.world_size) if baseline else None
-    return mine if start else size_to_minutes(mine, fabric, fixed=own), rival
+    if before:
+        plan = continued(plan, before, rate)
+    return overridden(plan, read_overrides(settings.plan))
+
+
+def _recipe(settings: Settings, network: str, minutes: float, precision: str, **asked: Any) -> Plan:
+    """Return a network's recipe with what all networks of a run share."""
+    from bidsapp.synthesis.plan import make_plan
+
+    sloppy_steps = SLOPPY_STEPS if settings.sloppy and settings.epochs is None else None
+    return make_plan(
+        network,
+        sources=settings.source,
+        target=settings.target,
+        minutes=minutes,
+        max_steps=settings.max_steps or sloppy_steps,
+        epochs=settings.epochs,
+        precision=precision,
+        seed=settings.seed,
+        patch=SLOPPY_PATCH if settings.sloppy else None,
+        **asked,
+    )
 
 
 def settled_plans(

@@ -11,20 +11,19 @@ from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.console import print_table
 from bidsapp.overview import of_bundle, of_cohort
-from bidsapp.records import region
+from bidsapp.reports.boilerplate import readable, record_group
 from bidsapp.reports.examples import shown
 from bidsapp.reports.group import QUALITY_ONLY, write_group_report
+from bidsapp.reports.learning import Learning, tell
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.reports.synthesized import Synthesized, write_visit_synthesized
-from bidsapp.synthesis.losses import PHRASES
-from bidsapp.synthesis.modes import phrase
-from bidsapp.synthesis.optimizer import STEPS
+from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.presence import used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.trust import LABELS
 from bidsapp.synthesis.uncertainty import LEVEL
-from bidsapp.tables import comparison_rows, metrics_rows, summary, write_tables
+from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,17 +33,6 @@ if TYPE_CHECKING:
     from bidsapp.records import Skip
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
-
-COHORT_SCALES = {
-    "nyul": "Intensities were brought to the landmarks of the cohort (Nyúl and Udupa 1999, "
-    "doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M; Nyúl et al. 2000, "
-    "doi:10.1109/42.836373). ",
-    "lsq": "Each image was multiplied by the factor that brings its means of fluid, grey and white matter nearest "
-    "to the cohort's, by least squares (Reinhold et al. 2019, doi:10.1117/12.2513089). ",
-    "ravel": "What fluid shares across the images of the cohort was taken out of white-striped images by RAVEL "
-    "(Fortin et al. 2016, doi:10.1016/j.neuroimage.2016.02.036; Shinohara et al. 2014, "
-    "doi:10.1016/j.nicl.2014.08.008). ",
-}
 
 
 def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: Sequence[Prediction]) -> None:
@@ -69,6 +57,7 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
     report = _report(settings, gathered, bundle, predictions, rows, models)
     means = summary(rows, models, bundle.plan.seed)
     write_group_report(replace(report, comparison=comparison, summary=means), out / "group.html")
+    record_group(out, bundle.name, methods_of(settings, bundle))
     for p in predictions:
         write_visit_synthesized(out / names.report(p.visit.visit), _synthesized(p, report))
     judged = [p.verdict for p in predictions if p.verdict]
@@ -129,7 +118,7 @@ def _report(
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
         figures=_figures(predictions),
-        methods=_methods(bundle, settings.axial),
+        methods=readable(methods_of(settings, bundle)),
         sloppy=settings.sloppy,
         **of_cohort(settings, gathered),
         **of_bundle(bundle),
@@ -211,31 +200,43 @@ def _synthesized(prediction: Prediction, report: GroupReport) -> Synthesized:
     )
 
 
-def _methods(bundle: Bundle, axial: tuple[float, float] | None = None) -> str:
-    plan = bundle.plan
-    missing = ""
-    if plan.sources_may_miss:
-        missing = " Sources were taken from patches, never all: every choice of those left had as many patches."
-    loss = PHRASES[plan.loss].format(region=f"inside {region(plan.target)}")
-    averaged = ", averaged over the image and its mirror image" if plan.flip_averaging else ""
-    mean = f", the weights averaged over the last steps (width {plan.averaging:g}, arXiv:2312.02696)"
-    mean = mean if plan.averaging else ""
-    length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": plan.minutes}
-    limit = next(f"{value:.6g} {unit}" for unit, value in length.items() if value)
-    tested = ", found by a range test" if (bundle.path / RATES_FILE).is_file() else ""
-    within = f", between {axial[0]:g} and {axial[1]:g} % of its height" if axial else ""
-    scale = COHORT_SCALES[bundle.population.method] if bundle.population else ""
-    before = bundle.origin
-    started = f", starting from {before.name} {before.version} (SHA-256 {before.sha256})" if before else ""
-    return (
-        f"{scale}A {plan.network} with {'–'.join(map(str, plan.channels))} channels was trained to predict "
-        f"{plan.target} from {' and '.join(plan.sources)} on {phrase(plan)}, "
-        f"by {loss}{within}, with {STEPS[plan.optimizer]} on a one-cycle schedule (peak "
-        f"learning rate {plan.learning_rate:.3g}{tested}) for {limit} in each of {bundle.folds} "
-        f"folds{started}{mean}, precision {plan.precision}, seed {plan.seed}.{missing} "
-        f"Folds hold out whole participants. Predictions come from overlapping windows with Gaussian weights"
-        f"{averaged}. A participant of the training set was predicted by the network that never saw that "
-        "participant, any other by the mean of all. A second output learned the scale of the error by the "
-        f"likelihood of Laplace's distribution; the {100 * LEVEL:g} % interval is so many scales wide as covered "
-        "that share of the voxels of people held out, in the mean over them (doi:10.1080/01621459.2022.2060112)."
+def _methods(bundle: Bundle, axial: tuple[float, float] | None = None, **rendered: Any) -> str:
+    """Return what was done; `rendered` is what `Learning` says of how images were written."""
+    people = {split.participant for split in bundle.splits}
+    return tell(
+        Learning(
+            bundle.plan,
+            folds=bundle.folds,
+            people=len(people),
+            name=bundle.name,
+            version=bundle.version,
+            sha256=bundle.sha256,
+            population=bundle.population.method if bundle.population else None,
+            origin=bundle.origin,
+            range_test=(bundle.path / RATES_FILE).is_file(),
+            rivals=_rivals(bundle),
+            calibrated=len(bundle.calibration.participants),
+            judged=bundle.trust.participants if bundle.trust else 0,
+            false_alarms=bundle.trust.false_alarms if bundle.trust else 0.0,
+            axial=axial,
+            **rendered,
+        )
     )
+
+
+def methods_of(settings: Settings, bundle: Bundle) -> str:
+    """Return what the group level did with a bundle, with keys of the works that it cites."""
+    return _methods(
+        bundle,
+        settings.axial,
+        trained_here=settings.model is None,
+        native=settings.synth_space == "native",
+        match_to=settings.match_to,
+        export=settings.export,
+    )
+
+
+def _rivals(bundle: Bundle) -> list[str]:
+    """Return the baselines that were measured when the bundle was trained."""
+    models = dict.fromkeys(row["network"] for row in read_tsv(bundle.path / METRICS_FILE))
+    return [name for name in models if name != bundle.plan.network]

@@ -169,6 +169,8 @@ class Settings:
         Write the pages anew from what is on disk.
     write_graph : bool
         Write the graph of a visit's steps to the logs.
+    boilerplate_only : bool
+        Write the methods text of these settings, and stop.
     stop_on_first_crash, debug : bool
         Stop at the first failing node; keep and print more.
     verbosity : int
@@ -235,6 +237,7 @@ class Settings:
     dry_run: bool = False
     reports_only: bool = False
     write_graph: bool = False
+    boilerplate_only: bool = False
     stop_on_first_crash: bool = False
     debug: bool = False
     verbosity: int = 0

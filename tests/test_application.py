@@ -79,7 +79,7 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     assert len(lacking["InputsSHA256"]) == 2
     page = (settings.output_dir / "group.html").read_text()
     assert "without T2w" in page
-    assert "Sources were taken from patches, never all" in page
+    assert "Sources were taken from patches, but never all" in page
 
     # The pages once more, and nothing but them; what is known of each visit is told while it goes.
     image = settings.output_dir / "sub-05/anat" / lacking_name

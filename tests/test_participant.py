@@ -106,6 +106,19 @@ def test_a_failed_scan_costs_only_itself(level, visit, settings):
     assert "<dt>FLAIR_wf.header</dt><dd>FLAIR.nii.gz: empty<br>What to do: fetch it</dd>" in page
 
 
+def test_the_methods_text_tells_of_scans_that_were_finished(level, visit, settings):
+    failure = Failure("participant.sub_01.FLAIR_wf.header", "FLAIR.nii.gz: empty", "fetch it", ExitCode.BAD_DATA)
+    level(Outcome(sinks(visit, "T1w"), [failure]))
+    text = (settings.output_dir / "logs/CITATION.md").read_text(encoding="utf-8")
+    assert "The brain was found on the T1w with deepbet" in text
+    assert "FLAIR" not in text
+    page = (settings.output_dir / "sub-01.html").read_text(encoding="utf-8")
+    assert "(Tustison et al. 2010)" in page
+    assert "[@" not in page
+    level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
+    assert "on the T1w and the FLAIR" in (settings.output_dir / "logs/CITATION.md").read_text(encoding="utf-8")
+
+
 def test_what_an_earlier_run_left_is_not_taken_for_this_ones(level, visit, settings):
     assert level(Outcome(sinks(visit, "T1w", "FLAIR"), [])).state == "done"
     assert "Nothing was flagged" in (settings.output_dir / "sub-01.html").read_text()

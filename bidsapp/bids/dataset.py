@@ -31,6 +31,7 @@ intensity scale (`desc-normalized`), and where the group level ran a synthesized
 half the width of the interval around each voxel (`desc-synthUncertainty`).
 
 - `sub-*.html`, `group.html`: reports. `*_scans.tsv`: quality numbers, explained in `scans.json`.
+- `logs/CITATION.html`: what was done, for a methods section, and the works to cite.
 - `models/`: trained networks. `models/*/splits.tsv` says who was in the training set.
 - A `desc-synth` image was never acquired. Its sidecar says what made it, and whether its participant was in the
   training set. It is not for diagnosis.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.lock import locked
-from bidsapp.bids.sink import write_tsv
+from bidsapp.bids.sink import write_json, write_tsv
 from bidsapp.errors import DataError, UsageError
 from bidsapp.text import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TABLE = "participants.tsv"
+TABLE, SIDECAR = "participants.tsv", "participants.json"
 IDENTIFIER = "participant_id"
 
 
@@ -20,7 +21,7 @@ def update_participants(out: Path, raw: Path | None = None, column: str | None =
     """Write ``participants.tsv``, a row for every ``sub-`` folder that is there.
 
     Only a column that was asked for is copied from the raw dataset: derivatives are shared more freely than what
-    is known of people. Columns of earlier runs stay.
+    is known of people, with what ``participants.json`` says of it. Columns of earlier runs stay.
 
     Parameters
     ----------
@@ -47,6 +48,10 @@ def _write(out: Path, raw: Path | None, column: str | None) -> None:
         if folder.is_dir()
     ]
     write_tsv(rows, out / TABLE, columns)
+    if raw is not None and column is not None:
+        known_columns = _described(out / SIDECAR)
+        copied = {"Description": "Copied from participants.tsv of the raw dataset"}
+        write_json({**known_columns, column: _described(raw / SIDECAR).get(column, copied)}, out / SIDECAR)
 
 
 def column_of(dataset: Path, column: str) -> dict[str, str]:
@@ -67,6 +72,15 @@ def column_of(dataset: Path, column: str) -> dict[str, str]:
             "give --stratify one that is there, at the participant level, too: it carries the column along",
         )
     return {participant: row.get(column) or "n/a" for participant, row in rows.items()}
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """Return what explains the columns of a table; nothing where there is no such file, or another one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:

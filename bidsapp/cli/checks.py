@@ -102,6 +102,8 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{name} = {value} is not positive", "correct it")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
+    if settings.dry_run and settings.boilerplate_only:
+        raise UsageError("--dry-run writes nothing, --boilerplate-only writes a text", "give one of them")
     _check_training(settings)
     check_start(settings)
     if settings.norm != "batch" and settings.network != "seed-resnet":

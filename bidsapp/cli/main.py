@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         try:
             stack.enter_context(interruptible(give_up))
-            log_dir = journal.folder = None if settings.dry_run else _open_run(settings)
+            log_dir = journal.folder = (
+                None if settings.dry_run or settings.boilerplate_only else _open_run(settings)
+            )
             stack.enter_context(logging_to(log_dir and log_dir / "synthprep.log", settings.verbosity))
             journal.add()  # from the start on there is a status to read
             _run_levels(settings, log_dir, journal)
@@ -133,6 +135,11 @@ def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> N
     """Run the levels in order; what is known of the visits is in `journal` even where a level raises."""
     from bidsapp.resources import granted
 
+    if settings.boilerplate_only:
+        from bidsapp import boilerplate
+
+        journal.add(*boilerplate.run(settings))
+        return
     grant = granted(settings.nprocs, settings.mem_gb)
     log.info("granted: %s", ", ".join(grant.reasons))
     if settings.verbosity == 0:  # else the log says so on the console

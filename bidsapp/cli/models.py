@@ -24,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; return an `ExitCode`."""
     try:
-        given = _parser().parse_args(words)
+        given = build_parser().parse_args(words)
         run: Callable[[argparse.Namespace], None] = given.run
         run(given)
     except AppError as error:
@@ -33,7 +33,8 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(ExitCode.OK)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
     parser = _Parser(prog="synthprep-models", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 

@@ -203,6 +203,11 @@ def add_run(group: argparse._ArgumentGroup) -> None:
         help="print what would be done, the group level's plan included, and stop; writes nothing",
     )
     group.add_argument(
+        "--boilerplate-only",
+        action="store_true",
+        help="write the methods text of these options to OUTPUT_DIR/logs/CITATION.*, and stop",
+    )
+    group.add_argument(
         "--seed",
         "--random-seed",
         type=int,

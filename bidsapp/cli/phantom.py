@@ -32,7 +32,8 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(ExitCode.OK)
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
     parser = _Parser(prog="synthprep-phantom", description=__doc__, allow_abbrev=False)
     parser.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
     parser.add_argument("--participants", type=int, default=6, metavar="N", help="how many (6)")
@@ -47,7 +48,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         help="another scanner, anatomy and quality for everybody, beyond what studies hold: to train on",
     )
     parser.add_argument("--complete", action="store_true", help="one session of everybody, nothing withheld")
-    given = parser.parse_args(words)
+    return parser
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    given = build_parser().parse_args(words)
     given.contrasts = tuple(given.contrasts.split(","))
     if given.contrasts[0] != "T1w" or len(given.contrasts) < 2 or not set(given.contrasts) <= set(CONTRASTS):
         raise UsageError(f"--contrasts {','.join(given.contrasts)}", "give T1w first, then T2w, FLAIR or both")

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _exponential(value: float) -> float:
+    return float(np.exp(value))
+
+
 @dataclass(frozen=True)
 class Check:
     """A number with an accepted range.
@@ -34,7 +38,7 @@ class Check:
     spread: float
     low: str = ""
     high: str = ""
-    shown: Callable[[float], float] = np.exp
+    shown: Callable[[float], float] = _exponential
     unit: str = ""
 
     @property

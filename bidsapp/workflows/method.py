@@ -103,54 +103,9 @@ def given_uris(method: Method) -> dict[str, str]:
     return {kind: file.uri for kind in ("image", "mask", "transform") if (file := getattr(method, kind))}
 
 
-def describe(contrast: str, reference: str, method: Method) -> str:
-    """Return the methods paragraph of one scan, with the parameters that are used."""
-    text = f"{BRAINS[method.brain].format(contrast=contrast)} "
-    if method.bias_levels:
-        text += (
-            f"The bias field was estimated inside it by N4 [@n4] at {method.bias_levels} fitting level(s) and "
-            "divided out of the whole head. "
-        )
-    if method.image:
-        text += "Its bias field was gone: a preprocessed image was given. "
-    if method.transform:
-        text += f"The transform of the {contrast} to the {reference} was given. "
-    elif contrast != reference:
-        degrees = {"rigid": "rigidly", "affine": "with 12 degrees of freedom"}[method.registration]
-        levels = "one coarse level" if method.sloppy else "two levels"
-        text += (
-            f"The {contrast} was registered to the {reference} {degrees} by mutual information: a search from the "
-            "scanner's geometry, from the brains' centres and, where these fail, from 52 turns, then ANTs at "
-            f"{levels} [@ants]. "
-        )
-    grid = f"the {reference}'s own" if method.resolution == "native" else resolution_text(method.resolution)
-    return f"{text}One cubic B-spline interpolation carried it to {grid} voxels; {SCALES[method.normalization]}.\n"
-
-
 def resolution_text(resolution: str) -> str:
     """Return a resolution as people write it: ``1 mm isotropic``, ``1 × 1 × 2 mm``."""
     if resolution == "native":
         return "the reference's own grid"
     edges = resolution.split(",")
     return f"{edges[0]} mm isotropic" if len(edges) == 1 else f"{' × '.join(edges)} mm"
-
-
-STRIPPED = ", or by its outline if it came without skull."
-BRAINS = {
-    "deepbet": "The brain was found on the {contrast} with deepbet [@deepbet]" + STRIPPED,
-    "robex": "The brain was found on the {contrast} with ROBEX [@robex]" + STRIPPED,
-    "template": "The brain was found on the {contrast} by a template, laid on it [@mni2009; @ants]" + STRIPPED,
-    "auto": "The brain was found on the {contrast} with deepbet [@deepbet] or by a template" + STRIPPED,
-    PRECOMPUTED: "The brain mask of the {contrast} was given.",
-    "skip": "The {contrast} came without skull; its outline is its brain mask.",
-    CT: "What the skull encloses was found on the {contrast} by its density [@muschelli].",
-}
-SCALES = {
-    "robust": "its intensities were scaled so that the median in the brain is 0 and the interquartile range 1",
-    "zscore": "its intensities were scaled so that the mean in the brain is 0 and the standard deviation 1",
-    "fcm": "its intensities were divided by the mean of white matter, found by fuzzy c-means on the T1w",
-    "kde": "its intensities were divided by the mode of white matter in the smoothed histogram of the brain",
-    "whitestripe": "its intensities were scaled by mean and standard deviation of the white stripe [@whitestripe]",
-    "hu": "its Hounsfield units were divided by 1000",
-    "none": "its intensities were left as they are",
-}

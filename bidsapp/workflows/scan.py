@@ -16,7 +16,7 @@ from bidsapp.interfaces.output import SinkScan
 from bidsapp.interfaces.quality import Measure
 from bidsapp.interfaces.record import is_complete
 from bidsapp.interfaces.scan import BrainMask, CheckHeader, CorrectBias
-from bidsapp.workflows.method import describe, given_uris, method_of, resolution_text
+from bidsapp.workflows.method import given_uris, method_of, resolution_text
 from bidsapp.workflows.nodes import node_folder, scan_name, sink_node
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     """
     method = method_of(settings, visit, scan)
     workflow = LiterateWorkflow(name=scan_name(scan))
-    workflow.__desc__ = describe(scan.contrast, settings.reference, method)
     source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
     result = Node(IdentityInterface(fields=[*REFERENCE_FIELDS, *FURTHER_FIELDS]), name="outputnode", mem_gb=0.01)
     check = CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan), **_given(method.image))

@@ -11,8 +11,10 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from bidsapp.imaging.ct import AIR_HU
 from bidsapp.interfaces.record import is_complete
 from bidsapp.interfaces.spaces import RegisterTemplates, WriteSpaces, template_names
+from bidsapp.reports.boilerplate import SPACES, compose
 from bidsapp.workflows.method import given_uris, method_of
 from bidsapp.workflows.nodes import node_folder, spaces_node
+from bidsapp.workflows.prose import sentences_of
 
 if TYPE_CHECKING:
     from bidsapp.records import Scan, Visit
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
 MEMORY_GB = {"templates": 1.8, "write": 1.8}
 # What each scan gives: its corrected image and mask, how the mask was found, what its header said.
 SCAN_FIELDS = ("corrected", "brain", "found_by", "decisions", "fingerprint")
-KINDS = {
-    "affine": "with 12 degrees of freedom",
-    "syn": "with 12 degrees of freedom and then by symmetric normalization [@ants]",
-}
 
 
 def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
@@ -45,11 +43,7 @@ def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
     """
     workflow = LiterateWorkflow(name="spaces_wf")
     spaces, reference = list(settings.spaces), settings.reference
-    targets, how = " and ".join(template_names(spaces)), KINDS[settings.template_registration]
-    workflow.__desc__ = (
-        f"The {reference} was registered to {targets} {how}, at 2 mm; "
-        "every contrast was carried there by one cubic B-spline interpolation.\n"
-    )
+    workflow.__desc__ = compose({visit.label: sentences_of(settings, visit)}, SPACES)
     step = RegisterTemplates(
         templates=template_names(spaces), kind=settings.template_registration, sloppy=settings.sloppy
     )

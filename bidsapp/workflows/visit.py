@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from bidsapp.reports.boilerplate import CLOSING, PREPARATION, compose
 from bidsapp.workflows.given import tell_given
 from bidsapp.workflows.nodes import RUN, scan_name, visit_name
+from bidsapp.workflows.prose import sentences_of
 from bidsapp.workflows.scan import REFERENCE_FIELDS, init_scan_wf
 from bidsapp.workflows.spaces import SCAN_FIELDS, init_spaces_wf
 
@@ -34,6 +36,8 @@ def init_visit_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
         Its ``visit_desc()`` is the methods paragraph.
     """
     workflow = LiterateWorkflow(name=visit_name(visit))
+    said = {visit.label: sentences_of(settings, visit)}
+    workflow.__desc__, workflow.__postdesc__ = compose(said, PREPARATION), compose(said, CLOSING)
     reference = init_scan_wf(settings, visit, visit.scan(settings.reference))
     workflow.add_nodes([reference])
     for scan in visit.scans:

@@ -1,5 +1,7 @@
 """The derivatives' table of participants."""
 
+import json
+
 import pytest
 
 from bidsapp.bids.participants import column_of, update_participants
@@ -34,6 +36,18 @@ def test_columns_of_earlier_runs_stay(folders):
     update_participants(out, raw, "sex")
     update_participants(out)
     assert (out / "participants.tsv").read_text().splitlines()[:2] == ["participant_id\tage\tsex", "sub-01\t30\tF"]
+
+
+def test_a_column_brings_what_explains_it(folders):
+    raw, out = folders
+    (raw / "participants.json").write_text('{"age": {"Units": "year"}, "sex": {"Levels": {"F": "female"}}}')
+    update_participants(out, raw, "age")
+    (raw / "participants.json").write_text("{")
+    update_participants(out, raw, "sex")
+    assert json.loads((out / "participants.json").read_text()) == {
+        "age": {"Units": "year"},
+        "sex": {"Description": "Copied from participants.tsv of the raw dataset"},
+    }
 
 
 def test_a_column_that_nobody_carried_along_is_named(folders):

@@ -48,14 +48,14 @@ def test_an_image_is_interpolated_once(settings, visit):
 @pytest.mark.parametrize(
     ("sloppy", "words"),
     [
-        (False, ["1 mm isotropic", "3 fitting", "ANTs at two levels"]),
+        (False, ["1 mm isotropic", "3 fitting", "ANTs [@ants] at two levels"]),
         (True, ["3 mm isotropic", "1 fitting", "one coarse level"]),
     ],
 )
 def test_methods_say_what_was_really_used(settings, visit, sloppy, words):
     text = init_visit_wf(settings(sloppy=sloppy), visit).visit_desc()
     assert all(word in text for word in words)
-    assert text.count("registered to the T1w rigidly") == 1
+    assert text.count("Rigid registration to the T1w aligned the FLAIR by mutual information") == 1
 
 
 def test_the_bias_field_reaches_the_sink_only_where_it_was_asked_for(settings, visit):

@@ -1,0 +1,83 @@
+"""The methods text: composed of what every run left, and written in three formats that agree."""
+
+import html
+import re
+
+from bidsapp.reports.boilerplate import (
+    Sentence,
+    compose,
+    readable,
+    record_group,
+    record_visits,
+    text_of,
+    write_citation,
+)
+
+BRAIN, BIAS = "The brain was found on {scans}.", "The bias field of {scans} was estimated [@n4]."
+
+
+def said(*contrasts, brain=BRAIN):
+    return [
+        *(Sentence("brain", contrast, brain) for contrast in contrasts),
+        *(Sentence("bias", contrast, BIAS) for contrast in contrasts),
+        Sentence("opening", "", "Images were read."),
+    ]
+
+
+def test_contrasts_share_a_sentence_and_steps_have_their_order():
+    assert compose({"sub-01": said("T1w", "T2w", "FLAIR")}) == (
+        "Images were read.\n\nThe brain was found on the T1w, the T2w and the FLAIR. "
+        "The bias field of the T1w, the T2w and the FLAIR was estimated [@n4].\n\n"
+    )
+
+
+def test_what_does_not_hold_for_all_says_for_how_many():
+    other = "The brain mask of {scans} was given."
+    visits = {"sub-01": said("T1w", "FLAIR"), "sub-02": said("T1w"), "sub-03": said("T1w", brain=other)}
+    text = compose(visits)
+    assert "The brain was found on the T1w (2 of 3 visits) and the FLAIR." in text
+    assert "The brain mask of the T1w (1 of 3 visits) was given." in text
+    assert "The bias field of the T1w and the FLAIR was estimated" in text
+    visits["sub-04"] = [Sentence("opening", "", "Images were read twice.")]
+    assert "Images were read. (Of 3 of 4 visits.) Images were read twice. (Of 1 of 4 visits.)" in compose(visits)
+
+
+def test_runs_on_one_visit_each_leave_a_text_of_all(tmp_path):
+    for label in ("sub-01", "sub-02"):
+        record_visits(tmp_path, {label: said("T1w")})
+    record_group(tmp_path, "T1w-to-FLAIR_unet", "A network was trained [@muon].")
+    record_visits(tmp_path, {"sub-02": said("T1w", brain="The brain mask of {scans} was given.")})
+    text = text_of(tmp_path)
+    assert "(1 of 2 visits)" in text
+    assert text.index("## Preprocessing") < text.index("## Synthesis") < text.index("A network")
+    assert text in (tmp_path / "logs/CITATION.md").read_text(encoding="utf-8")
+
+
+def test_a_damaged_part_is_passed_over(tmp_path):
+    record_visits(tmp_path, {"sub-01": said("T1w")})
+    (tmp_path / "logs/methods/sub-02.json").write_text('{"Sentences": 3}')
+    (tmp_path / "logs/methods/group_x.json").write_text("{")
+    assert text_of(tmp_path).count("##") == 1
+
+
+def test_the_three_files_cite_the_same_works(tmp_path):
+    text = "## Part\n\nN4 [@n4] & <others> [@ants; @antsx].\n\nAgain [@n4]."
+    markdown, page, entries = (
+        path.read_text(encoding="utf-8") for path in write_citation(tmp_path, text, "A note.")
+    )
+    keys = ["n4", "ants", "antsx"]
+    assert re.findall(r"^@\w+\{(\w+),", entries, re.MULTILINE) == keys
+    assert re.findall(r"^- \*\*(\w+)\*\*: ", markdown, re.MULTILINE) == keys
+    assert re.findall(r'<li id="(\w+)">', page) == keys
+    assert '[<a href="#ants">2</a>, <a href="#antsx">3</a>]' in page
+    assert "&amp; &lt;others&gt;" in page
+    assert "A note." in html.unescape(page)
+    assert markdown.startswith("# Methods\n\n> A note.\n\n## Part\n\nN4 [@n4]")
+
+
+def test_a_page_gets_names_and_a_list():
+    text = readable("N4 [@n4].\n\nThe end.")
+    assert text.startswith(
+        "N4 (Tustison et al. 2010).\n\nThe end.\n\nTustison et al. 2010: Tustison NJ, Avants BB"
+    )
+    assert readable("Nothing is cited.") == "Nothing is cited."

@@ -1,0 +1,75 @@
+"""What a visit's text says is what its graph does: a sentence for a step that has a node, and for no other."""
+
+from pathlib import Path
+
+import pytest
+
+from bidsapp.records import Scan, Visit
+from bidsapp.reports.boilerplate import compose
+from bidsapp.settings import Settings
+from bidsapp.workflows.prose import sentences_of
+from bidsapp.workflows.visit import init_visit_wf
+
+VISIT = Visit(
+    "01", None, tuple(Scan(Path(f"/raw/sub-01/anat/sub-01_{c}.nii.gz"), c) for c in ("T1w", "FLAIR", "ct"))
+)
+
+
+def settings(**changes):
+    return Settings(Path("/raw"), Path("/out"), ("participant",), contrasts=("ct",), **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"bias_correction": "none", "skull_strip": "skip"},
+        {"reference": "FLAIR", "normalization": "zscore", "resolution": "native"},
+        {"output_spaces": ("MNI152NLin2009aSym",), "template_registration": "affine", "sloppy": True},
+    ],
+)
+def test_sentences_and_nodes_are_the_same_steps(changes):
+    asked = settings(**changes)
+    nodes = init_visit_wf(asked, VISIT).list_node_names()
+    said = {(s.step, s.contrast) for s in sentences_of(asked, VISIT) if not s.text.startswith("No bias field")}
+    for scan in VISIT.scans:
+        for step, node in (
+            ("bias", "bias"),
+            ("registration", "register"),
+            ("grid", "resample"),
+            ("brain", "brain"),
+        ):
+            assert ((step, scan.contrast) in said) is (f"{scan.contrast}_wf.{node}" in nodes), (
+                step,
+                scan.contrast,
+            )
+    assert (("tissue", "") in said) is any(name.endswith("_wf.tissue") for name in nodes)
+    assert (("spaces", "") in said) is any(name.startswith("spaces_wf.") for name in nodes)
+
+
+def test_the_graph_tells_of_itself_what_the_text_of_a_run_does():
+    asked = settings(output_spaces=("MNI152NLin2009aSym",))
+    text = init_visit_wf(asked, VISIT).visit_desc()
+    assert text == compose({VISIT.label: sentences_of(asked, VISIT)})
+    assert "by symmetric normalization [@syn]" in text
+    assert "density [@muschelli]" in text
+    assert "Hounsfield units of the ct were divided by 1000" in text
+
+
+def test_what_is_given_is_not_said_to_be_found(tmp_path):
+    stem = tmp_path / "theirs/sub-01/anat/sub-01_"
+    stem.parent.mkdir(parents=True)
+    for end in ("desc-brain_mask.nii.gz", "from-FLAIR_to-T1w_mode-image_xfm.txt", "desc-preproc_T1w.nii.gz"):
+        Path(f"{stem}{end}").touch()
+    given = {"skull_strip": "precomputed", "bias_correction": "precomputed"}
+    asked = settings(derivatives=(f"theirs={tmp_path / 'theirs'}",), **given)
+    text = compose({VISIT.label: sentences_of(asked, VISIT)})
+    for sentence in (
+        "A preprocessed image, its bias field gone, was given in the place of the T1w as acquired",
+        "The brain mask of the T1w was given",
+        "The brain was found on the FLAIR with deepbet",
+        "The bias field of the FLAIR was estimated by N4",
+        "The transform of the FLAIR to the T1w was given",
+        "Rigid registration to the T1w aligned the ct by mutual information on soft tissue",
+    ):
+        assert sentence in text
