@@ -23,7 +23,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf,required=false \
     python3 -m venv /opt/synthprep \
  && if [ -n "$TORCH_INDEX" ]; then \
       pip install --no-cache-dir --index-url "$TORCH_INDEX" --constraint constraints.txt torch; fi \
- && pip install --no-cache-dir --constraint constraints.txt .
+ && pip install --no-cache-dir --constraint constraints.txt '.[dicom]'
 
 COPY bidsapp bidsapp
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf,required=false \
