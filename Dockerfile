@@ -26,7 +26,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf,required=false \
     --mount=type=secret,id=ca_bundle,target=/run/ca_bundle.crt,required=false \
     --mount=type=cache,target=/root/.cache/pip \
     if [ -n "$TORCH_INDEX" ]; then $INSTALL --index-url "$TORCH_INDEX" torch; fi \
- && $INSTALL .
+ && $INSTALL '.[dicom]'
 
 # Templates that --output-spaces finds without a network, such as "MNI152NLin2009cAsym"; one is in the package already.
 ARG TEMPLATES=

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.formats.limits import check_claim, check_gzip, is_gzip, stored_bytes
+from bidsapp.formats.limits import check_claim, check_gzip, check_stored, is_gzip, stored_bytes
 from bidsapp.formats.nifti import files_of_nifti
 from bidsapp.formats.volume import PLANES, ReadOptions, Volume, check_type, one_volume
 
@@ -38,9 +39,8 @@ def read_analyze(path: Path, options: ReadOptions) -> Volume:
         hint = "say it: --handedness, or a column of the mapping; a wrong guess would mirror the brain"
         message = f"{path}: Analyze does not say whether it is stored radiological or neurological"
         raise DataError(message, hint)
-    itemsize = image.get_data_dtype().itemsize
-    claimed = check_claim(path, image.shape[:3], itemsize) * int(np.prod(image.shape[3:], dtype=np.int64))
-    check_claim(path, image.shape[:3], itemsize, stored=stored_bytes(voxels))
+    claimed = check_claim(path, image.shape[:3], image.get_data_dtype().itemsize) * math.prod(image.shape[3:])
+    check_stored(path, claimed, stored_bytes(voxels))
     if is_gzip(voxels):
         check_gzip(voxels, claimed)
     plane = options.plane or _plane(path, image)

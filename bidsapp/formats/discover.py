@@ -50,6 +50,7 @@ def discover(root: Path) -> list[Found]:
         here = Path(folder)
         if any(_is_dicom(here / name) for name in names):
             found.append(Found(here, here.relative_to(root).as_posix(), dicom=True))
+            folders.clear()  # slices below belong to it
             continue
         for name in sorted(names):
             path = here / name

@@ -23,8 +23,8 @@ SLACK = 1 << 20
 CHUNK = 1 << 20
 
 
-def check_claim(path: Path, shape: Sequence[int], itemsize: int, *, stored: int | None = None) -> int:
-    """Return the bytes that a header claims.
+def check_claim(path: Path, shape: Sequence[int], itemsize: int) -> int:
+    """Return the bytes that a header claims for a volume.
 
     Parameters
     ----------
@@ -34,13 +34,11 @@ def check_claim(path: Path, shape: Sequence[int], itemsize: int, *, stored: int 
         Claimed shape, all axes.
     itemsize : int
         Bytes of a voxel.
-    stored : int or None
-        Bytes that there are at most, unpacked.
 
     Raises
     ------
     DataError
-        The shape is none, no head is so large, or the file is too small for it.
+        The shape is none, or no head is so large.
     """
     voxels = 1
     for length in shape:
@@ -50,10 +48,14 @@ def check_claim(path: Path, shape: Sequence[int], itemsize: int, *, stored: int 
     if voxels > MAX_VOXELS:
         hint = "no head needs so many; the header is damaged, or the file is something else"
         raise DataError(f"{path}: claims {voxels} voxels, {MAX_VOXELS} are the limit", hint)
-    if stored is not None and stored < voxels * itemsize:
-        message = f"{path}: truncated: {stored} bytes for {voxels * itemsize} that its header claims"
-        raise DataError(message, "copy or fetch the file again")
     return voxels * itemsize
+
+
+def check_stored(path: Path, claimed: int, stored: int) -> None:
+    """Raise `DataError` where a file has, or unpacks to at most, fewer bytes than its header claims."""
+    if stored < claimed:
+        message = f"{path}: truncated: {stored} bytes for {claimed} that its header claims"
+        raise DataError(message, "copy or fetch the file again")
 
 
 def stored_bytes(path: Path) -> int:
@@ -86,9 +88,7 @@ def check_gzip(path: Path, claimed: int) -> None:
                     raise DataError(message, "the file is damaged or malicious; do not use it")
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: truncated or damaged: {error}", "copy or fetch the file again") from error
-    if total < claimed:
-        message = f"{path}: truncated: {total} bytes for {claimed} that its header claims"
-        raise DataError(message, "copy or fetch the file again")
+    check_stored(path, claimed, total)
 
 
 def unpack(path: Path, goal: Path) -> Path:

@@ -115,13 +115,13 @@ def write_mapping(items: Iterable[Item], root: Path) -> str:
 
 
 def check_items(items: Sequence[Item]) -> None:
-    """Raise `UsageError` where two sources would become one file, or some have sessions and some have none."""
-    goals: dict[str, Path] = {}
+    """Raise `UsageError` where two sources would become one file."""
+    goals: dict[str, Item] = {}
     for item in items:
-        other = goals.setdefault(item.goal, item.source)
-        if other != item.source or sum(one.goal == item.goal and one.source == item.source for one in items) > 1:
+        other = goals.setdefault(item.goal, item)
+        if other is not item:
             hint = "tell them apart by session, acq or run"
-            raise UsageError(f"{other} and {item.source} would both be {item.goal}", hint)
+            raise UsageError(f"{other.source} and {item.source} would both be {item.goal}", hint)
 
 
 def label_of(text: str) -> str:

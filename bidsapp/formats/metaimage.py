@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.formats.limits import check_claim, inflate
+from bidsapp.formats.limits import check_claim, check_stored, inflate
 from bidsapp.formats.volume import CONVERT_AGAIN, ReadOptions, Volume, one_volume
 from bidsapp.imaging.itk import LPS
 
@@ -47,7 +47,7 @@ def read_metaimage(path: Path, options: ReadOptions) -> Volume:
     if file != path:
         offset = max(int(header.get("HeaderSize", "0")), 0)
     if not packed:
-        check_claim(path, shape, dtype.itemsize, stored=file.stat().st_size - offset)
+        check_stored(path, claimed, file.stat().st_size - offset)
     with file.open("rb") as stream:
         stream.seek(offset)
         content = stream.read() if packed else stream.read(claimed)

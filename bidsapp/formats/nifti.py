@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
 from bidsapp.formats.deidentify import allowed
-from bidsapp.formats.limits import check_claim, check_gzip, is_gzip, stored_bytes
+from bidsapp.formats.limits import check_claim, check_gzip, check_stored, is_gzip, stored_bytes
 from bidsapp.formats.recognize import header_of
 from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume
 from bidsapp.imaging.headers import chosen_affine
@@ -27,12 +28,11 @@ def read_nifti(path: Path, options: ReadOptions) -> Volume:
     image = nib.load(header_of(path))
     check_type(path, image.get_data_dtype())
     index = one_volume(path, image.shape, options.volume)
-    claimed = check_claim(path, image.shape[:3], image.get_data_dtype().itemsize)
+    claimed = check_claim(path, image.shape[:3], image.get_data_dtype().itemsize) * math.prod(image.shape[3:])
     voxels = files_of_nifti(path)[-1]
-    whole = claimed * int(np.prod(image.shape[3:], dtype=np.int64))
-    check_claim(path, (whole,) if whole < 2**28 else image.shape[:3], 1, stored=stored_bytes(voxels))
+    check_stored(path, claimed, stored_bytes(voxels))
     if is_gzip(voxels):
-        check_gzip(voxels, int(image.dataobj.offset) + whole)
+        check_gzip(voxels, int(image.dataobj.offset) + claimed)
     said: list[str] = []
     affine, code = chosen_affine(path, image, said)
     data = np.asarray(image.dataobj[(slice(None),) * 3 + index])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.formats.limits import check_claim, inflate
+from bidsapp.formats.limits import check_claim, check_stored, inflate
 from bidsapp.formats.volume import CONVERT_AGAIN, ReadOptions, Volume, one_volume
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read_nrrd(path: Path, options: ReadOptions) -> Volume:
         content = inflate(path, content, claimed, GZIP)
     elif encoding != "raw":
         raise DataError(f"{path}: encoding {encoding}", "save it raw or packed by gzip")
-    check_claim(path, shape, dtype.itemsize, stored=len(content))
+    check_stored(path, claimed, len(content))
     data = np.frombuffer(content[:claimed], dtype).reshape(shape, order="F")
     return Volume(data[(slice(None),) * 3 + index], affine)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bidsapp.formats.limits import check_claim
+from bidsapp.formats.limits import check_claim, check_stored
 from bidsapp.formats.recognize import header_of
 from bidsapp.formats.volume import ReadOptions, Volume, one_volume
 
@@ -30,7 +30,7 @@ def read_parrec(path: Path, options: ReadOptions) -> Volume:
         header = PARRECHeader.from_fileobj(file, permit_truncated=False, strict_sort=True)
     shape = tuple(int(n) for n in header.get_data_shape())
     index = one_volume(path, shape, options.volume)
-    check_claim(path, shape, header.get_data_dtype().itemsize, stored=voxels.stat().st_size)
+    check_stored(path, check_claim(path, shape, header.get_data_dtype().itemsize), voxels.stat().st_size)
     image = PARRECImage.from_filename(str(header_file), scaling="dv", strict_sort=True)
     data = np.asarray(image.dataobj[(slice(None),) * 3 + index])
     said = "Values are those that the scanner's console displays (PV × RS + RI of the PAR file)."

@@ -57,3 +57,10 @@ def test_two_files_of_one_image_are_one_candidate(tmp_path):
     write_parrec(tmp_path / "b/flair.PAR", *image())
     (tmp_path / "b/readme.txt").write_text("x")
     assert [one.name for one in discover(tmp_path)] == ["a/t1.nii.gz", "a/t2.hdr", "b/flair.PAR"]
+
+
+def test_folders_below_dicom_slices_are_no_candidates_of_their_own(tmp_path):
+    for folder in ("case1/CT", "case1/CT/part2"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1").write_bytes(bytes(128) + b"DICM")
+    assert [(one.name, one.dicom) for one in discover(tmp_path)] == [("case1/CT", True)]
