@@ -16,7 +16,7 @@ from bidsapp.settings import AUGMENTATIONS, BIAS_CORRECTIONS, LOSSES, NETWORKS, 
 
 ROOT = Path(__file__).parents[1]
 # Nothing that a result depends on: templates of pages, the terminal, settings files.
-UNTOLD = {"jinja2", "rich", "tomli-w"}
+UNTOLD = {"h5py", "jinja2", "markdown-it-py", "pyyaml", "rich", "tifffile", "tomli-w"}
 
 
 @pytest.fixture

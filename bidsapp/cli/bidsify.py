@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bidsapp.errors import AppError, ExitCode, NoInputError, UsageError
+from bidsapp.home import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
+@at_home()
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; return an `ExitCode`."""
     try:
@@ -35,7 +37,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return int(ExitCode.INTERRUPTED)
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
     parser = _Parser(prog="synthprep-bidsify", description=__doc__, allow_abbrev=False)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder that the images lie in")
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="a new dataset, or one to add to")
@@ -59,7 +62,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace images that were made from something else"
     )
-    given = parser.parse_args(words)
+    return parser
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    given = build_parser().parse_args(words)
     if given.yes and not given.guess:
         raise UsageError("--yes goes with --guess", "leave it out")
     if given.subjects and not given.recipe:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bidsapp.errors import AppError, CannotCreateError, ExitCode, UsageError
+from bidsapp.home import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
+@at_home()
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; return an `ExitCode`."""
     try:
@@ -33,7 +35,8 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(ExitCode.OK)
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
     parser = _Parser(prog="synthprep-slices", description=__doc__, allow_abbrev=False)
     parser.add_argument("source", type=Path, metavar="DERIVATIVES", help="output folder of the participant level")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
@@ -49,7 +52,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--range", metavar="LOW,HIGH", help=extent)
     background = "leave out slices in which under 1 %% of the voxels exceed this percentile of the image"
     parser.add_argument("--background", type=float, metavar="P", help=background)
-    given = parser.parse_args(words)
+    return parser
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    given = build_parser().parse_args(words)
     given.contrasts = tuple(word for word in (given.contrasts or "").split(",") if word)
     given.range = _range(given.range) if given.range else None
     if given.background is not None and not 0 <= given.background < 100:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bidsapp.cli.journal import STATUS_FILE
 from bidsapp.errors import MEMORY_HINT, AppError, NoInputError, UsageError
+from bidsapp.home import at_home
 from bidsapp.settings import LEVELS
 from bidsapp.status import RunStatus, VisitStatus, visits_from
 
@@ -56,10 +57,11 @@ class Run:
     bids_dir: Path | None
 
 
+@at_home()
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; return an `ExitCode`: that of a run that had done all that is on disk."""
     try:
-        given = _parser().parse_args(words)
+        given = build_parser().parse_args(words)
         runs = read_runs(given.output_dir)
         status = merged(runs, given.level, _participants(runs, given))
         _show(status, runs, given)
@@ -69,7 +71,8 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(status.exit_code)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
     parser = _Parser(
         prog="synthprep-status",
         description=__doc__,
