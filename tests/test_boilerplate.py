@@ -15,7 +15,7 @@ from bidsapp.reports.software import PACKAGES
 from bidsapp.settings import AUGMENTATIONS, BIAS_CORRECTIONS, LOSSES, NETWORKS, NORMALIZATIONS, SKULL_STRIPPERS
 
 ROOT = Path(__file__).parents[1]
-# Nothing that a result depends on: templates of pages, the terminal, settings files.
+# Nothing that a result depends on: templates of pages, the terminal, settings files; and readers of other formats.
 UNTOLD = {"h5py", "jinja2", "markdown-it-py", "pyyaml", "rich", "tifffile", "tomli-w"}
 
 
