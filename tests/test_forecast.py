@@ -26,7 +26,8 @@ GRANT = Grant(2, 8.0, 0, ())
 def settings(tmp_path):
     """Three visits: a good one, one whose FLAIR is no image, one without T1w; and a T2w that nobody asked for."""
     raw = tmp_path / "raw"
-    image = nib.Nifti1Image(np.ones((40, 40, 30), np.float32), np.diag([3.0, 3, 4, 1]))
+    noise = np.random.default_rng(0).random((40, 40, 30)).astype(np.float32)
+    image = nib.Nifti1Image(noise, np.diag([3.0, 3, 4, 1]))
     for name in ("01_T1w", "01_FLAIR", "01_T2w", "02_T1w", "02_FLAIR", "03_FLAIR"):
         path = raw / f"sub-{name[:2]}/anat/sub-{name}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,7 @@ def test_what_a_run_has_finished_is_found_and_nothing_is_touched(settings, tmp_p
     workflow = init_run_wf(settings, selection.visits[:1])
     assert cached_nodes(workflow)[1] == set()
     assert not settings.work.exists()
-    outcome = execute(workflow, GRANT, tmp_path)  # fails early: a box has no brain
+    outcome = execute(workflow, GRANT, tmp_path)
     before = {
         path: hashlib.sha256(path.read_bytes()).digest() for path in settings.work.rglob("*") if path.is_file()
     }
@@ -86,7 +87,7 @@ def test_what_a_run_has_finished_is_found_and_nothing_is_touched(settings, tmp_p
         node for node in outcome.finished if node.endswith("header")
     }
     dry_run(settings, selection, GRANT)
-    assert f"sub-01 goes on {len(cached)} of 19" in said(capsys)
+    assert f" {len(cached)} of 19 " in said(capsys)
 
 
 def test_memory_limits_what_runs_at_a_time():

@@ -20,6 +20,7 @@ from nipype.pipeline.plugins.tools import create_pyscript
 
 from bidsapp.errors import AppError, ExitCode
 from bidsapp.interfaces.base import ERROR_FILE
+from bidsapp.workflows.workers import report_crash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,6 +101,9 @@ def _fresh(base: type[PluginBase]) -> type[PluginBase]:
                 result["traceback"] = [result["traceback"]]
             return result
 
+        def _report_crash(self, node: Node, result: dict[str, Any] | None = None) -> str:
+            return report_crash(node, result)
+
         def run(self, *args: Any, **options: Any) -> None:
             try:
                 super().run(*args, **options)
@@ -123,6 +127,7 @@ class SlurmGraph(PluginBase):  # type: ignore[misc]
         self._template = self.plugin_args.get("template", "#!/bin/bash")
         self._sbatch_args = str(self.plugin_args.get("sbatch_args", ""))
         self._name = f"synthprep-{uuid4().hex[:8]}"
+        self._outputs: dict[Node, Path] = {}
         self._last = 0.0  # until when a file may still appear
 
     def run(self, graph: DiGraph, config: Any, updatehash: bool = False) -> None:  # noqa: ARG002
@@ -160,6 +165,10 @@ class SlurmGraph(PluginBase):  # type: ignore[misc]
             time.sleep(0.2)
         ended = mark.exists()
         mark.unlink(missing_ok=True)
+        if not ended:
+            output = self._outputs[node]
+            said = output.read_text(errors="replace") if output.is_file() else ""
+            report_crash(node, {"traceback": said.splitlines(keepends=True)})
         self._status_callback(node, "end" if ended else "exception")
         if ended:
             finished.add(node)
@@ -181,6 +190,7 @@ class SlurmGraph(PluginBase):  # type: ignore[misc]
             batch.write_text(f"{self._template.rstrip()}\n{line}\n", encoding="utf-8")
             waits = [jobs[earlier] for earlier in before[node] if earlier in jobs]
             words = ["sbatch", "--parsable", f"--job-name={self._name}", f"--output={batch}.out"]
+            self._outputs[node] = Path(f"{batch}.out")
             words += [f"--dependency=afterok:{':'.join(waits)}", "--kill-on-invalid-dep=yes"] if waits else []
             words += shlex.split(self._sbatch_args + node.plugin_args.get("sbatch_args", ""))
             jobs[node] = _said([*words, str(batch)]).partition(";")[0].strip()

@@ -102,24 +102,26 @@ class Workers(MultiProcPlugin):
         return None
 
     def _report_crash(self, node: Node, result: dict[str, Any] | None = None) -> str:
-        """Write the traceback of a failed node to a file whose name tells visit and step, after what it means.
-
-        Where there is no room for any file, the run ends, for all other steps would fail.
-        """
+        """Do as `report_crash`; where there is no room for any file the run ends, for all steps would fail."""
         if error := no_room(node, result):
             raise error
-        traceback = (result or {}).get("traceback") or ["no traceback"]
-        file = Path(node.config["execution"]["crashdump_dir"]) / crash_name(node.fullname)
-        crash2txt(file, {"node": node, "traceback": traceback})
-        if word := read_word(Path(node.output_dir())):
-            file.write_text(f"{word}\n\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
-        return str(file)
+        return report_crash(node, result)
 
     def _new_pool(self, size: int) -> ProcessPoolExecutor:
         context = get_context(self.plugin_args["mp_context"])
         pool = ProcessPoolExecutor(size, context, attach, (self._cwd,))
         self.pools.append(pool)
         return pool
+
+
+def report_crash(node: Node, result: dict[str, Any] | None = None) -> str:
+    """Write the traceback of a failed node to a file whose name tells visit and step, after what it means."""
+    traceback = (result or {}).get("traceback") or ["no traceback"]
+    file = Path(node.config["execution"]["crashdump_dir"]) / crash_name(node.fullname)
+    crash2txt(file, {"node": node, "traceback": traceback})
+    if word := read_word(Path(node.output_dir())):
+        file.write_text(f"{word}\n\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
+    return str(file)
 
 
 def no_room(node: Node, result: dict[str, Any] | None) -> OSError | None:

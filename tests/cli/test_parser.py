@@ -266,7 +266,14 @@ def test_settings_repeat_through_toml_with_every_field_set(tmp_path):
 def test_every_option_has_a_help_text_and_a_setting():
     for action in build_parser()._actions:
         assert action.help
-        assert action.dest in {*Settings.known_names(), "help", "version", "config_file", "notrack", "bids_exec_spec"}
+        assert action.dest in {
+            *Settings.known_names(),
+            "help",
+            "version",
+            "config_file",
+            "notrack",
+            "bids_exec_spec",
+        }
 
 
 def test_folds_to_use_again_and_the_range_to_learn_from(tmp_path):
