@@ -97,7 +97,7 @@ class Workers(MultiProcPlugin):
     def _try_alone(self, job: tuple[Node, bool, int]) -> BaseException | None:
         """Start a node once more in a process of its own, or return why that cannot be.
 
-        A signal to all processes of the run breaks the pool, too, and may do so before this process has heard of it.
+        A signal to all processes of the run breaks the pool, too, maybe before this process hears of it.
         """
         try:
             with self._starting:
