@@ -77,7 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt, Terminate) as raised:  # noqa: BLE001 - a bug ends in one line, too
             error = _as_app_error(raised, settings, log_dir)
             _sweep(settings, log_dir)
-        return _finish(journal.end(error), debug=settings.debug)
+        code = _finish(journal.end(error), debug=settings.debug)
+    if argv is None and code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # Python would wait for threads of libraries, and they for what does not come any more
+    return code
 
 
 def _follow(settings: Settings) -> int:

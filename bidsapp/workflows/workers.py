@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
@@ -45,12 +46,15 @@ class Workers(MultiProcPlugin):
         self._alone: dict[int, BaseProcess] = {}
         self.pools: list[ProcessPoolExecutor] = []
         self.stopped = False
+        self._starting = Lock()
         self.pool = self._new_pool(self.processors)  # in place of Nipype's, which has started no process yet
 
     def stop(self) -> None:
         """End all processes, also in the middle of a step."""
         self.stopped = True
-        for pool in self.pools:
+        with self._starting:
+            pools = list(self.pools)
+        for pool in pools:
             kill(list((pool._processes or {}).values()))
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -91,12 +95,18 @@ class Workers(MultiProcPlugin):
             self._taskresult[task] = {"taskid": task, "result": None, "traceback": [f"{node.fullname}: {error}"]}
 
     def _try_alone(self, job: tuple[Node, bool, int]) -> BaseException | None:
-        """Start a node once more in a process of its own, or return why that cannot be."""
+        """Start a node once more in a process of its own, or return why that cannot be.
+
+        A signal to all processes of the run breaks the pool, too, maybe before this process hears of it.
+        """
         try:
-            pool = self._new_pool(1)
-            self._send(pool, job, again=False)
-            (self._alone[job[2]],) = pool._processes.values()
-            pool.shutdown(wait=False)  # once it has done this
+            with self._starting:
+                if self.stopped:
+                    return None
+                pool = self._new_pool(1)
+                self._send(pool, job, again=False)
+                (self._alone[job[2]],) = pool._processes.values()
+                pool.shutdown(wait=False)  # once it has done this
         except OSError as error:  # no memory for another process
             return error
         return None

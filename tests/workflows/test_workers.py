@@ -81,6 +81,13 @@ def test_a_process_that_was_killed_once_is_tried_again(run):
     assert outcome.finished == {*OTHERS, "participant.sub_01.a", "participant.sub_01.b"}
 
 
+def test_nothing_is_tried_again_once_the_run_was_stopped():
+    workers = Workers({"n_procs": 1, "memory_gb": 1.0, "mp_context": "forkserver"})
+    workers.stop()
+    assert workers._try_alone((Node(Function(function=work), name="a"), False, 1)) is None
+    assert len(workers.pools) == 1
+
+
 def test_where_there_is_no_memory_for_a_second_try_the_run_ends_all_the_same(run, monkeypatch):
     make = Workers._new_pool
 
