@@ -13,9 +13,11 @@ from bidsapp.synthesis.manifest import Images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bidsapp.bids.gather import Gathered, GatheredVisit
     from bidsapp.settings import Settings
+    from bidsapp.synthesis.bundle import Bundle
 
 log = logging.getLogger(__name__)
 
@@ -144,3 +146,25 @@ def _without_target(visit: GatheredVisit, target: str) -> GatheredVisit:
 
 def _edges(spacing: Sequence[float]) -> str:
     return " × ".join(f"{edge:g}" for edge in spacing)
+
+
+def named_bundle(settings: Settings, path: Path | None) -> Bundle | None:
+    """Return the bundle that was named, which must do what was asked for; ``None`` where none was.
+
+    Parameters
+    ----------
+    settings : Settings
+        What was asked for.
+    path : Path or None
+        ``--model`` or ``--init-from``.
+    """
+    from bidsapp.synthesis.bundle import read_bundle
+
+    if path is None:
+        return None
+    bundle = read_bundle(path)
+    if bundle.initializer and path == settings.model:
+        log.warning("%s predicts badly and is meant as a start: give it to --init-from", bundle.name)
+    check_contrasts(settings, bundle.plan.sources, bundle.plan.target, bundle.path)
+    check_asked(settings, bundle.images, bundle.path)
+    return bundle

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bidsapp import __version__
-from bidsapp.admission import admit, check_asked, check_contrasts, training_images
+from bidsapp.admission import admit, named_bundle, training_images
 from bidsapp.application import apply_bundle
 from bidsapp.bids import names
 from bidsapp.bids.fence import check_fence, folders_of
@@ -31,7 +31,6 @@ from bidsapp.synthesis.overrides import read_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from lightning_fabric import Fabric
 
@@ -107,7 +106,7 @@ def follow(settings: Settings, grant: Grant) -> None:
 
 
 def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., None]) -> tuple[VisitStatus, ...]:
-    named, parent = (_named(settings, path) for path in (settings.model, settings.init_from))
+    named, parent = (named_bundle(settings, path) for path in (settings.model, settings.init_from))
     known = named or parent
     gathered = _gathered(
         settings, may_miss=known.plan.sources_may_miss if known else settings.allow_missing_source
@@ -153,20 +152,6 @@ def _without_predictions(settings: Settings, why: str, unusable: Sequence[Skip])
 
 def _failed(gathered: Gathered) -> list[VisitStatus]:
     return [VisitStatus(skip.visit, "failed", skip.reason, skip.hint) for skip in gathered.damaged]
-
-
-def _named(settings: Settings, path: Path | None) -> Bundle | None:
-    """Return the bundle that was named; it must do what was asked for."""
-    from bidsapp.synthesis.bundle import read_bundle
-
-    if path is None:
-        return None
-    bundle = read_bundle(path)
-    if bundle.initializer and path == settings.model:
-        log.warning("%s predicts badly and is meant as a start: give it to --init-from", bundle.name)
-    check_contrasts(settings, bundle.plan.sources, bundle.plan.target, bundle.path)
-    check_asked(settings, bundle.images, bundle.path)
-    return bundle
 
 
 def _gathered(settings: Settings, *, may_miss: bool) -> Gathered:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import logging
 import zlib
@@ -16,7 +15,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from bidsapp.errors import DataError
-from bidsapp.imaging.declared import LEAVE_OUT, check_declared
+from bidsapp.imaging.declared import LEAVE_OUT, check_declared, verify_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,6 @@ FORMS_DIFFER_MM = 0.1
 MAX_SHEAR = 1e-2
 # What a damaged file makes nibabel, zlib and numpy raise.
 UNREADABLE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
-CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def _open(path: Path, memory_gb: float | None, *, whole: bool = True) -> nib.Nif
         declared = check_declared(path, memory_gb)
         image = nib.load(path)
         if whole and path.suffix == ".gz":
-            _verify_checksum(path, declared)
+            verify_checksum(path, declared)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the dataset") from error
     except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
@@ -155,16 +153,6 @@ def _open(path: Path, memory_gb: float | None, *, whole: bool = True) -> nib.Nif
     if not isinstance(image, nib.Nifti1Image):
         raise DataError(f"{path}: a {type(image).__name__}, not NIfTI", "convert it to NIfTI")
     return image
-
-
-def _verify_checksum(path: Path, declared: int) -> None:
-    """Read a gzip file to its end, where its checksum is: nibabel stops before it, and takes damaged voxels."""
-    read = 0
-    with gzip.open(path) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            read += len(chunk)
-            if read > 2 * declared + CHUNK_BYTES:
-                raise DataError(f"{path}: goes on for more than twice what its header declares", LEAVE_OUT)
 
 
 def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[int, int, int]:
