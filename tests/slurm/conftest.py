@@ -93,6 +93,7 @@ def cluster(tmp_path_factory):
         "SLURM_CONF": str(folder / "slurm.conf"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",  # processes of a training meet at the first node, and nobody knows the name n1
     }
     munge = [
         f"--{name}={folder}/munge/{file}"
