@@ -37,6 +37,11 @@ DESCRIPTIONS = {
     "measuredct": "Where the CT was scanned, without the table, on the common grid: what can be compared with it",
     "synth": "Contrast predicted by a network from the visit's other contrasts; not acquired",
     "synthUncertainty": "Half the width of the 90 % interval around each voxel of the predicted contrast",
+    "bias": "Figure: the image before and after its bias field was taken out",
+    "registration": "Figure: the image on the reference, by outlines and in squares",
+    "fixed": "Figure: the reference, to be compared by turns with the image that was registered to it",
+    "moving": "Figure: the image that was registered to the reference",
+    "histogram": "Histogram of the image in the brain, before and after normalization, for the visit's page",
 }
 
 

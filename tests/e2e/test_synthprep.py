@@ -182,7 +182,7 @@ def test_two_processes_train_as_one(run, phantom_cohort, tmp_path, launcher):
         np.loadtxt(next(folder.glob("models/*/history.tsv")), skiprows=1)[:, -1] for folder in (run[0], out)
     )
     assert shared == pytest.approx(alone, rel=0.02)
-    assert len(list(out.glob("logs/*"))) == 1
+    assert len(list(out.glob("logs/*/status.json"))) == 1
     assert not list(out.glob("work/group*"))
 
 
