@@ -6,8 +6,9 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from bidsapp.cli.words import CommandParser
 from bidsapp.errors import AppError, ExitCode, NoInputError, UsageError
 from bidsapp.home import at_home
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from bidsapp.formats.recipes import Sorted
 
 SHOWN = 3
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
 
 
 @at_home()
@@ -39,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = _Parser(prog="synthprep-bidsify", description=__doc__, allow_abbrev=False)
+    parser = CommandParser(prog="synthprep-bidsify", description=__doc__, allow_abbrev=False)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder that the images lie in")
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="a new dataset, or one to add to")
     which = parser.add_mutually_exclusive_group(required=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from bidsapp import __version__
 from bidsapp.cli.bundles import said_by
@@ -13,7 +13,7 @@ from bidsapp.cli.cluster import add_cluster
 from bidsapp.cli.options import add_preprocessing, add_resources, add_run, add_selection, add_synthesis
 from bidsapp.cli.planned import unfolded
 from bidsapp.cli.reporting import add_reporting, check_reporting
-from bidsapp.cli.words import dataset
+from bidsapp.cli.words import CommandParser, dataset
 from bidsapp.config import read_toml
 from bidsapp.errors import UnknownLevelError, UsageError
 from bidsapp.settings import LEVELS, MATCH_NORMALIZED, Settings
@@ -29,13 +29,6 @@ TRAINING = (
     *("input_mode", "slice_axis", "allow_missing_source"),
 )
 POSITIONALS = ("bids_dir", "output_dir", "levels")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises `UsageError` where argparse would exit with its own status."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
 
 
 def settings_from(words: Sequence[str]) -> Settings:
@@ -96,7 +89,7 @@ def settings_from(words: Sequence[str]) -> Settings:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; what is not given is absent from its result, so that defaults live in `Settings`."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="synthprep",
         description="Give a BIDS dataset the MRI contrast that some of its visits lack.",
         epilog="Example: synthprep /data /out participant group --source T1w --target FLAIR",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from bidsapp.cli.words import CommandParser
 from bidsapp.errors import AppError, CannotCreateError, ExitCode, UsageError
 from bidsapp.home import at_home
 
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONTRASTS = ("T1w", "T2w", "FLAIR")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
 
 
 @at_home()
@@ -34,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = _Parser(prog="synthprep-phantom", description=__doc__, allow_abbrev=False)
+    parser = CommandParser(prog="synthprep-phantom", description=__doc__, allow_abbrev=False)
     parser.add_argument("folder", type=Path, metavar="DIR", help="an empty or new folder")
     parser.add_argument("--participants", type=int, default=6, metavar="N", help="how many (6)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another cohort (0)")

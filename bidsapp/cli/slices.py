@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from bidsapp.cli.words import CommandParser
 from bidsapp.errors import AppError, CannotCreateError, ExitCode, UsageError
 from bidsapp.home import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
 
 
 @at_home()
@@ -37,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = _Parser(prog="synthprep-slices", description=__doc__, allow_abbrev=False)
+    parser = CommandParser(prog="synthprep-slices", description=__doc__, allow_abbrev=False)
     parser.add_argument("source", type=Path, metavar="DERIVATIVES", help="output folder of the participant level")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     back = "the way back: DERIVATIVES is a folder of slices, OUT gets images by the names that they had"

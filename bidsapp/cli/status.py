@@ -9,10 +9,11 @@ import sys
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from bidsapp.cli.journal import STATUS_FILE
-from bidsapp.errors import MEMORY_HINT, AppError, NoInputError, UsageError
+from bidsapp.cli.words import CommandParser
+from bidsapp.errors import MEMORY_HINT, AppError, NoInputError
 from bidsapp.home import at_home
 from bidsapp.settings import LEVELS
 from bidsapp.status import RunStatus, VisitStatus, visits_from
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 LEFT = ("failed", "pending")
 MEMORY = f"exit status 137 means that memory ran out: {MEMORY_HINT}"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="synthprep-status",
         description=__doc__,
         epilog="Example: synthprep /data /out participant --participant-label $(synthprep-status /out --labels)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bidsapp.errors import UsageError
 from bidsapp.settings import Settings
@@ -81,3 +81,11 @@ def default(name: str) -> str:
     return (
         ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     )
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Raises `UsageError` where argparse would exit with its own status."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the words, and where to read more."""
+        raise UsageError(message, f"see {self.prog} --help")
