@@ -80,10 +80,15 @@ def differing(out, expected):
 
 
 def told(path):
-    """Return the bytes of a file; of a page without the command, which names folders and processors."""
+    """Return the bytes of a file; of a page without what is meant to tell of more than the visit.
+
+    That is the command, which names folders and processors, and the histograms, which are drawn beside those of
+    whichever other visits were there.
+    """
     content = path.read_bytes()
     if path.suffix == ".html":
         content = re.sub(rb'<pre class="command".*?</pre>', b"", content, flags=re.DOTALL)
+        content = re.sub(rb'<section id="histograms">.*?</section>', b"", content, flags=re.DOTALL)
     return content
 
 
