@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # A test process is one of several, so its libraries take one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: install demo bundle test test-unit container container-test lint lint-infra slurm-test parallel-test kill-test docs format clean
+.PHONY: install demo bundle test test-long test-unit container container-test lint lint-infra slurm-test parallel-test kill-test docs format clean
 
 install: $(STAMP)
 
@@ -49,9 +49,13 @@ bundle: install
 	$(BIN)/synthprep-models share $(BUNDLE)/derivatives/models/T1w-to-FLAIR_unet \
 	  bidsapp/models/T1w-to-FLAIR_phantom --license Apache-2.0 --notes docs/packaged_bundle.md --initializer
 
-# All tests; those marked "slow" run real graphs and trainings.
+# What CI runs; tests marked "slow" run real graphs and trainings.
 test: install
 	$(PYTEST)
+
+# Those that CI has no time for: kills, full disks, jobs at once, failures, the tutorial, the official validator.
+test-long: install
+	SYNTHPREP_LONG=1 $(PYTEST) tests/e2e tests/docs
 
 # The quick ones, in less than three minutes on two cores.
 test-unit: install
@@ -71,11 +75,11 @@ slurm-test: install
 
 # Twenty participant jobs that write into one folder at once.
 parallel-test: install
-	SYNTHPREP_PARALLEL_JOBS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/e2e/test_parallel.py
+	SYNTHPREP_LONG=1 SYNTHPREP_PARALLEL_JOBS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v tests/e2e/test_parallel.py
 
 # Kills both levels at 30 random moments, and compares what the same command then leaves with an undisturbed run.
 kill-test: install
-	SYNTHPREP_KILLS=30 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_interruption.py
+	SYNTHPREP_LONG=1 SYNTHPREP_KILLS=30 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_interruption.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -11,6 +11,20 @@ hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, m
 hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).parents[1]
+# Files whose slow tests take minutes each, beyond what CI has time for: `make test-long` runs them.
+LONG = {
+    *("test_broken_on_purpose.py", "test_derivatives.py", "test_failures.py", "test_full_disk.py"),
+    *("test_interruption.py", "test_offline.py", "test_parallel.py", "test_tutorial.py", "test_bidsify.py"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what is long, unless it is asked for."""
+    if os.environ.get("SYNTHPREP_LONG"):
+        return
+    for item in items:
+        if item.path.name in LONG and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: make test-long"))
 
 
 @pytest.fixture(scope="session")
