@@ -91,7 +91,7 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     assert {visit: said for visit, said in states(again).items() if visit != "sub-05"} == expected
     assert states(again)["sub-05"][0] == "skipped"
     assert [status.state for status in told] == ["pending"] * 5 + ["done"] * 4 + ["skipped"]
-    assert "without T2w" not in (settings.output_dir / "group.html").read_text()
+    assert "sub-05/anat/sub-05" not in (settings.output_dir / "group.html").read_text()
     with pytest.raises(NoInputError, match="no bundle was trained on these pairs"):
         group.run(replace(settings, reports_only=True, seed=5), GRANT)
 

@@ -93,7 +93,7 @@ def test_a_dry_run_says_whom_the_networks_have_seen_that_are_trained_further(set
     images = Images("robust", "T1w", {"T1w": "robust", "FLAIR": "robust"}, ((2.0,) * 3,) * 2)
     unseen = (Split("sub-8", "sub-8", None, True, "08A"),)
     parent = Bundle(Path("models/b"), PLAN, images, SCALE, splits, CALIBRATION, "0", "k", "1", earlier=unseen)
-    monkeypatch.setattr(group, "_named", lambda _, path: parent if path else None)
+    monkeypatch.setattr(group, "named_bundle", lambda _, path: parent if path else None)
     group.run(replace(settings, init_from=parent.path, max_steps=1), GRANT)
     rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "sub-01_ses-A learned from, predicted fold 0 –" in rows

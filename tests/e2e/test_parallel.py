@@ -70,7 +70,11 @@ def test_no_participant_is_lost(out):
     with (out / "participants.tsv").open() as file:
         listed = [row["participant_id"] for row in csv.DictReader(file, delimiter="\t")]
     assert listed == [f"sub-{number:02d}" for number in range(1, JOBS + 1)]
-    runs = [json.loads((folder / "status.json").read_text()) for folder in (out / "logs").iterdir()]
+    runs = [
+        json.loads((folder / "status.json").read_text())
+        for folder in (out / "logs").iterdir()
+        if (folder / "status.json").is_file()
+    ]
     assert sorted(len(run["visits"]) for run in runs) == [*([1] * JOBS), JOBS]
 
 
