@@ -68,7 +68,7 @@ def _content(report: GroupReport, folder: Path) -> dict[str, object]:
         "verdicts": verdicts(report),
         "predictions": [_prediction(item, pages) for item in report.predictions],
         "judged": "" if report.false_alarms is None else f"{100 * report.false_alarms:g} %",
-        "doubtful": any(item.get("verdict", "trust") != "trust" for item in report.predictions),
+        "doubtful": any(item.get("verdict", "trust") != "trust" for item in report.predictions) or _beaten(report),
         "plan": [(name.replace("_", " "), show(value)) for name, value in report.plan.items()],
         "card": to_html(report.card, below=2) if report.card else "",
         "figures": inlined(report.figures, folder),
@@ -138,6 +138,12 @@ def _verdicts(report: GroupReport) -> list[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{' was' if number == 1 else 's were'}"
+
+
+def _beaten(report: GroupReport) -> bool:
+    """Return whether the first model's mean error is above any other's."""
+    ours, *others = [_values(report.rows, model, "mae") for model in report.columns] or [[]]
+    return bool(ours) and any(mean(theirs) < mean(ours) for theirs in others if theirs)
 
 
 def _comparison(report: GroupReport) -> list[str]:

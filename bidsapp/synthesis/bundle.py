@@ -36,10 +36,10 @@ from bidsapp.synthesis.manifest import (
     write_manifest,
 )
 from bidsapp.synthesis.partial import partial_folder, remove
-from bidsapp.synthesis.plan import plan_from_json, plan_to_json
+from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.population import read_population, write_population
 from bidsapp.synthesis.pseudonyms import identity
-from bidsapp.synthesis.sanity import check_plan
+from bidsapp.synthesis.sanity import checked_plan
 from bidsapp.synthesis.seal import check_files, check_folder, files_of, hashes
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
 from bidsapp.synthesis.trust import TRUST_FILE, read_trust, write_trust
@@ -254,7 +254,7 @@ def read_bundle(path: Path) -> Bundle:
     content = read_manifest(path)
     listed = files_of(content, path / BUNDLE_FILE)
     check_folder(path, listed, BUNDLE_FILE)
-    state = expected(_plan_of(content, path), path / BUNDLE_FILE)
+    state = expected(checked_plan(content["Plan"], path / BUNDLE_FILE), path / BUNDLE_FILE)
     weights = [name for name in content["Files"] if name.startswith("fold-")]
     for name in weights:
         check_layout(path / name, state)
@@ -266,12 +266,6 @@ def read_bundle(path: Path) -> Bundle:
     for name in weights:
         read_weights(path / name)
     return bundle
-
-
-def _plan_of(content: Mapping[str, Any], path: Path) -> Plan:
-    plan = plan_from_json(content["Plan"], str(path / BUNDLE_FILE))
-    check_plan(plan, path / BUNDLE_FILE)
-    return plan
 
 
 def _bundle_of(path: Path, content: Mapping[str, Any]) -> Bundle:
@@ -288,7 +282,7 @@ def _bundle_of(path: Path, content: Mapping[str, Any]) -> Bundle:
     earlier = read_splits(path / EARLIER_FILE) if EARLIER_FILE in files else ()
     return Bundle(
         path,
-        _plan_of(content, path),
+        checked_plan(content["Plan"], path / BUNDLE_FILE),
         images_of(content, path),
         target_scale,
         splits,

@@ -118,11 +118,6 @@ def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is no number")
 
 
-def read_images(folder: Path) -> Images:
-    """Return what images the networks of a bundle read; `DataError` as by `read_manifest`."""
-    return images_of(read_manifest(folder), folder)
-
-
 def contrasts_of(manifest: Mapping[str, Any], folder: Path) -> tuple[tuple[str, ...], str]:
     """Return the sources and the target that a manifest names; `DataError` names the folder that it came from."""
     try:

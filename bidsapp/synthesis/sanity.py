@@ -14,6 +14,7 @@ from bidsapp.synthesis.modes import ACROSS, SLICED, WHOLE
 from bidsapp.synthesis.networks import NETWORKS
 from bidsapp.synthesis.overrides import ANY_LEVELS, LEVELS
 from bidsapp.synthesis.pairs import FEATURES
+from bidsapp.synthesis.plan import plan_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,6 +30,13 @@ CHOICES: dict[str, Collection[str]] = {
     "input_mode": {"patches", *SLICED, *WHOLE},
     "slice_axis": ACROSS,
 }
+
+
+def checked_plan(values: dict[str, Any], origin: Path) -> Plan:
+    """Return the plan that a bundle says; `DataError` where it is none, and `origin` is the file that said so."""
+    plan = plan_from_json(values, str(origin))
+    check_plan(plan, origin)
+    return plan
 
 
 def check_plan(plan: Plan, origin: Path) -> None:

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("SYNTHPREP_KILLS", "3"))
 SEED = int(os.environ.get("SYNTHPREP_KILL_SEED", "2026"))
-OPTIONS = ("--sloppy", "--resolution", "4", "--max-steps", "6", "--no-baseline", "--participant-label", "01", "02")
+OPTIONS = (
+    *("--sloppy", "--resolution", "4", "--max-steps", "6", "--no-baseline", "--omp-nthreads", "1"),
+    *("--participant-label", "01", "02"),
+)
 MARK = "SYNTHPREP_TEST_RUN"
 TEMPORARY = re.compile(r"\..*\.(part|partial)")
 # A guard against hanging, not a measure.

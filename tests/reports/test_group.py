@@ -135,6 +135,16 @@ def test_the_summary_compares_with_the_baseline(text):
     assert "1 visit was left out" in text
 
 
+def test_a_network_that_a_baseline_beats_is_not_praised(tmp_path):
+    path = tmp_path / "group.html"
+    better = write_group_report(report(skipped=()), path).read_text(encoding="utf-8")
+    assert 'class="status good"' in better
+    turned = ("floor", "unet")
+    worse = write_group_report(report(skipped=(), columns=turned), path).read_text(encoding="utf-8")
+    assert "of floor on people it never saw" in worse
+    assert 'class="status look"' in worse
+
+
 def test_the_plan_is_listed(text):
     assert re.search(r"<dt>channels</dt><dd>16, 32</dd>", text)
     assert re.search(r"<dt>max steps</dt><dd>n/a</dd>", text)

@@ -19,7 +19,7 @@ from bidsapp.synthesis.ensemble import (
     training_key,
 )
 from bidsapp.synthesis.folds import make_folds
-from bidsapp.synthesis.manifest import Images, read_images, read_manifest, write_manifest
+from bidsapp.synthesis.manifest import Images, images_of, read_manifest, write_manifest
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.plan import make_plan, plan_from_json, plan_to_json
@@ -108,7 +108,7 @@ def test_bundle(bundle, pairs, tmp_path):
     again = read_bundle(bundle.path)
     assert again == bundle
     assert bundle.folds == 3
-    assert bundle.images == read_images(bundle.path) == IMAGES
+    assert bundle.images == images_of(read_manifest(bundle.path), bundle.path) == IMAGES
     assert {split.visit for split in bundle.splits} == {pair.visit for pair in pairs[:3]}
     metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
     assert len(metrics) == 1 + 3 * 4  # the network, floor, forest and a second network for each held-out visit
