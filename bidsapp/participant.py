@@ -93,7 +93,7 @@ def run(
     for portion in _portions(selection.visits, grant, plugin):
         outcome = Outcome()  # where another visit's failure has stopped the run, none of these has its turn
         if not (stop and any(status.state == "failed" for status in statuses.values())):
-            title = f"participant, {len(statuses)} of {len(visits)} visits before"
+            title = f"participant, {len(statuses)} of {len(visits)} visits done" if statuses else ""
             workflow = init_run_wf(settings, portion)
             outcome = execute(
                 workflow, grant, log_dir, stop_on_first_crash=stop, plugin=plugin, title=title, on_visit=record

@@ -82,7 +82,9 @@ def fabricated_report(folder, number, figure_bytes=1000):
     figures = []
     for visit in visits[:12]:
         ink = random.integers(97, 123, figure_bytes, dtype=np.uint8).tobytes().decode()
-        (folder / f"{visit}.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg"><!--{ink}--></svg>')
+        (folder / f"{visit}.svg").write_text(
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><!--{ink}--></svg>'
+        )
         figures.append(Figure(visit, "Predicted.", f"{visit}.svg"))
     for visit in visits:
         (folder / f"{visit}.html").write_text("")

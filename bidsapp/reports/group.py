@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.reports.cohort import FEWEST, OUTLYING, distributions, quality_table, read_rows, who_has_what
 from bidsapp.reports.cohort_histograms import MOST_VISITS, histogram_drawings
-from bidsapp.reports.inlining import inlined
+from bidsapp.reports.inline import inlined
 from bidsapp.reports.markdown import to_html
 from bidsapp.reports.measures import participant_tables, summary_table
 from bidsapp.reports.pages import MISSING, show, write_page

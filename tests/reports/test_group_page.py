@@ -17,7 +17,7 @@ def test_the_page_of_a_thousand_visits_is_below_20_mb(tmp_path):
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < 20e6
     assert text.count('<tr data-group="T1w"') == 1000
-    assert text.count("data:image/svg+xml;base64,") == 12
+    assert text.count("data:image/svg+xml;charset=utf-8,") == 12
     assert "12 of 1000 predictions are shown" in text
     assert not re.search(r'(src|href)="(https?:)?//|@import|url\(', text)
 

@@ -1,12 +1,12 @@
 """Drawings of the group report, and what is put into the page."""
 
-import base64
 import re
+from urllib.parse import unquote
 
 import pytest
 
 from bidsapp.reports.examples import MOST, shown
-from bidsapp.reports.inlining import inlined
+from bidsapp.reports.inline import inlined
 from bidsapp.reports.markdown import to_html
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.reports.sections import _running_median, coverage, errors, trainings, verdicts
@@ -93,11 +93,12 @@ def test_all_of_few_predictions_are_shown_and_the_telling_ones_of_many():
 
 def test_figures_are_in_the_page_until_it_would_be_too_large(tmp_path, monkeypatch):
     for name in ("a", "b", "c"):
-        (tmp_path / f"{name}.svg").write_text(f"<svg>{name}</svg>")
+        (tmp_path / f"{name}.svg").write_text(f'<svg viewBox="0 0 1 1">{name}</svg>')
     figures = [Figure(name, "", f"{name}.svg") for name in ("a", "missing", "b", "c")]
-    monkeypatch.setattr("bidsapp.reports.inlining.MOST_BYTES", 95)
+    monkeypatch.setattr("bidsapp.reports.inline.MOST_CHARACTERS", 170)
     found = {item["title"]: item["data"] for item in inlined(figures, tmp_path)}
-    assert base64.b64decode(found["a"].removeprefix("data:image/svg+xml;base64,")) == b"<svg>a</svg>"
+    address = "data:image/svg+xml;charset=utf-8,"
+    assert unquote(found["a"].removeprefix(address)) == '<svg viewBox="0 0 1 1">a</svg>'
     assert [bool(data) for data in found.values()] == [True, False, True, False]
 
 
