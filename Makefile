@@ -79,7 +79,7 @@ parallel-test: install
 
 # Kills both levels at 30 random moments, and compares what the same command then leaves with an undisturbed run.
 kill-test: install
-	SYNTHPREP_LONG=1 SYNTHPREP_KILLS=30 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_interruption.py
+	SYNTHPREP_KILLS=30 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/e2e/test_interruption.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -57,6 +57,8 @@ class Settings:
         ``3/20``: of these participants, the third of twenty parts.
     bids_filter_file : Path or None
         JSON of pybids entity filters per contrast.
+    bids_database_dir : Path or None
+        Folder of a pybids index of the dataset, kept for other runs.
     skip_bids_validation : bool
         Go on where ``dataset_description.json`` is missing or incomplete.
     work_dir : Path or None
@@ -184,6 +186,7 @@ class Settings:
     session_label: tuple[str, ...] = ()
     shard: str | None = None
     bids_filter_file: Path | None = None
+    bids_database_dir: Path | None = None
     skip_bids_validation: bool = False
     work_dir: Path | None = None
     use_plugin: str | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.contrasts import check_contrasts
+from bidsapp.bids.index import images_of, layout_of
 from bidsapp.bids.raw import complaint, named_images, scan_of, suffix_of, visit_of
 from bidsapp.bids.shards import part_of
 from bidsapp.errors import InvalidBidsError, NoInputError, NothingSelectedError, UsageError
@@ -28,14 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DATATYPES = ("anat", "ct")
-
 
 def select(settings: Settings) -> Selection:
     """Find the visits that a run works on.
-
-    Only the folders ``anat/`` and ``ct/`` of the requested participants are read, and no metadata, so that the
-    start of a run does not grow with the dataset.
 
     Parameters
     ----------
@@ -62,10 +57,10 @@ def select(settings: Settings) -> Selection:
     participants = _participants(settings)
     if not participants:  # more shards than participants
         return Selection((), ())
-    layout = _layout(settings.bids_dir, participants)
+    layout = layout_of(settings, participants)
     contrasts = settings.wanted
     filters = read_filters(settings.bids_filter_file, contrasts, layout.get_entities())
-    images = _selected(settings, layout)
+    images = _selected(settings, images_of(layout, participants))
     found = {c: _images(layout, c, filters.get(c, {}), images) for c in contrasts}
     visits, skipped = _visits(settings, found, images)
     if not visits and not skipped and settings.shard is None:
@@ -149,23 +144,8 @@ def _participants(settings: Settings) -> list[str]:
     return part_of(list(settings.participant_label) or there, settings.shard)
 
 
-def _layout(root: Path, participants: Sequence[str]) -> BIDSLayout:
-    from bids import BIDSLayout, BIDSLayoutIndexer
-
-    labels = "|".join(re.escape(label) for label in participants)
-    datatypes = "|".join(DATATYPES)
-    ignore = [
-        re.compile(rf"^/(?!sub-({labels})(/|$))"),
-        re.compile(rf"^/sub-[^/]+/(?!ses-|({datatypes})(/|$))"),
-        re.compile(rf"^/sub-[^/]+/ses-[^/]+/(?!({datatypes})(/|$))"),
-    ]
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore)
-    return BIDSLayout(root, validate=False, indexer=indexer)
-
-
-def _selected(settings: Settings, layout: BIDSLayout) -> list[str]:
-    """Return all images of the requested participants and sessions, in the order of their names."""
-    paths = (file.path for file in layout.get(extension=[".nii", ".nii.gz"]))
+def _selected(settings: Settings, paths: Iterable[str]) -> list[str]:
+    """Return the images of the requested sessions, in the order of their names."""
     images = named_images(settings.bids_dir, paths)
     wanted = settings.session_label
     return [path for path in images if visit_of(path)[1] in wanted] if wanted else images

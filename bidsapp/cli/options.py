@@ -46,6 +46,12 @@ def add_selection(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--bids-filter-file", type=Path, metavar="JSON", help="contrast → pybids entities")
     group.add_argument(
+        "--bids-database-dir",
+        type=Path,
+        metavar="DIR",
+        help="pybids index of the dataset: used where there is one, else made; remove it when the dataset changes",
+    )
+    group.add_argument(
         "--skip-bids-validation", action="store_true", help="go on without dataset_description.json"
     )
 
