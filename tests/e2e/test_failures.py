@@ -48,25 +48,14 @@ def kill_whoever_works_in(folder: Path, process: subprocess.Popen) -> int:
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="no /proc, by which a step's process is found")
 def test_three_are_named_and_the_others_finish(raw, tmp_path, capsys):
     out = tmp_path / "out"
-    words = [
-        sys.executable,
-        "-m",
-        "bidsapp",
-        raw,
-        out,
-        "participant",
-        "--sloppy",
-        "--nprocs",
-        "2",
-        "--target",
-        "FLAIR",
-    ]
+    words = [sys.executable, "-m", "bidsapp", raw, out, "participant"]
+    words += ["--sloppy", "--nprocs", "2", "--target", "FLAIR"]
     log = tmp_path / "console"
     with log.open("w") as console, subprocess.Popen([*map(str, words)], stdout=console, stderr=console) as process:
         killed = kill_whoever_works_in((out / "work/participant/sub_03_ses_1/T1w_wf/brain").resolve(), process)
     assert killed >= 2
     assert process.returncode == 1
-    (log_dir,) = (out / "logs").iterdir()
+    (log_dir,) = (path for path in (out / "logs").iterdir() if path.is_dir())
     status = json.loads((log_dir / "status.json").read_text())
     lines = log.read_text().rstrip().splitlines()
     assert status["last_line"] == lines[-1] == "synthprep: 1 done, 2 failed, 1 skipped [exit 1]"

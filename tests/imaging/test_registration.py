@@ -8,6 +8,7 @@ from bidsapp.imaging.alignment import assess_alignment
 from bidsapp.imaging.brain import find_brain
 from bidsapp.imaging.registration import Head, best_start, register
 from bidsapp.imaging.transforms import LinearTransform, mean_displacement
+from bidsapp.phantom.cohort import simulate_cohort
 from bidsapp.phantom.deformation import rigid
 from bidsapp.phantom.truth import read_truth
 
@@ -36,6 +37,16 @@ def test_a_motion_is_recovered_to_half_a_millimetre(heads, kind):
     assert mean_displacement(found, LinearTransform(motion @ truth.matrix), brain) < 0.5
     assert found.volume_ratio == pytest.approx(1, abs=1e-6 if kind == "rigid" else 0.02)
     assert np.array_equal(register(fixed, moved(moving, motion), kind).matrix, found.matrix)  # to the bit
+
+
+def test_voxels_of_three_millimetres_are_registered_as_well_whatever_the_haste(tmp_path):
+    simulate_cohort(tmp_path, participants=1, resolution=3.0, complete=True)
+    anat = tmp_path / "sub-01/ses-1/anat"
+    truths = [read_truth(tmp_path, "sub-01_ses-1", contrast) for contrast in ("T1w", "FLAIR")]
+    images = [nib.load(anat / f"sub-01_ses-1_{contrast}.nii.gz") for contrast in ("T1w", "FLAIR")]
+    heads = [Head(image, truth.brain) for image, truth in zip(images, truths, strict=True)]
+    found = register(*heads, sloppy=True)
+    assert mean_displacement(found, LinearTransform(truths[1].motion), truths[0].brain) < 0.5
 
 
 @pytest.mark.parametrize("axis", [(1.0, 0, 0), (0, 1.0, 0), (0, 0, -1.0), (0.58, -0.58, 0.58)])
