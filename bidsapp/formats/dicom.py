@@ -32,9 +32,19 @@ OTHER_ENDINGS = frozenset({".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".md
 
 
 def split_source(source: Path) -> tuple[Path, str | None]:
-    """Split ``FOLDER#SERIES`` into the folder and the number of the series; ``None`` where there is none."""
+    """Split ``FOLDER#SERIES`` into the folder and the number of the series; ``None`` where there is none.
+
+    ``FOLDER/#SERIES`` is the same: of a source folder that holds the slices itself a table says ``#SERIES``.
+    """
     folder, mark, number = source.name.rpartition("#")
-    return (source.with_name(folder), number) if mark and number.isdigit() else (source, None)
+    if not (mark and number.isdigit()):
+        return source, None
+    return (source.with_name(folder) if folder else source.parent), number
+
+
+def series_source(folder: Path, number: str, *, root: bool = False) -> Path:
+    """Return the source that names a series of a folder; of the source folder itself, one that lies in it."""
+    return folder / f"#{number}" if root else folder.with_name(f"{folder.name}#{number}")
 
 
 def read_dicom(source: Path, options: ReadOptions) -> Volume:

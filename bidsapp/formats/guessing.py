@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def guess(found: Sequence[Found]) -> Sorted:
     items: list[Item] = []
     left_out: dict[str, list[str]] = {}
     for candidate in found:
-        made = _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, candidate.name, "")]
+        made = _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
         for item in made:
             if isinstance(item, Item):
                 items.append(item)
@@ -63,7 +64,7 @@ def guess(found: Sequence[Found]) -> Sorted:
 
 def _guessed_series(candidate: Found) -> list[Item | str]:
     """Guess every series of a DICOM folder by itself."""
-    from bidsapp.formats.dicom import dicom_files
+    from bidsapp.formats.dicom import dicom_files, series_source
     from bidsapp.formats.series import series_of
 
     try:
@@ -72,21 +73,16 @@ def _guessed_series(candidate: Found) -> list[Item | str]:
         return [error.message]
     made = []
     for one in series:
-        path = (
-            candidate.path.with_name(f"{candidate.path.name}#{one.number}") if len(series) > 1 else candidate.path
-        )
-        words = "ct" if one.modality == "CT" else one.description
-        item = _guessed(candidate, candidate.name, words)
-        made.append(item if isinstance(item, str) else Item(path, *_rest(item)))
+        item = _guessed(candidate, "ct" if one.modality == "CT" else one.description)
+        if isinstance(item, Item) and len(series) > 1:
+            item = replace(item, source=series_source(candidate.path, one.number, root=candidate.name == "."))
+        made.append(item)
     return made
 
 
-def _rest(item: Item) -> tuple[str, str | None, str, Mapping[str, str]]:
-    return item.participant, item.session, item.contrast, item.entities
-
-
-def _guessed(candidate: Found, name: str, described: str) -> Item | str:
-    parts = PurePosixPath(name).parts
+def _guessed(candidate: Found, described: str) -> Item | str:
+    # The source folder itself has no name below itself: it may hold the slices of one head.
+    parts = PurePosixPath(candidate.name).parts or (candidate.path.resolve().name,)
     stem = parts[-1].split(".")[0]
     if LEFT_OUT.search(stem) or LEFT_OUT.search(described):
         return "named like a mask, a map or another kind of series"

@@ -7,7 +7,7 @@ import pytest
 
 from bidsapp.cli.bidsify import main
 
-from ..fabricated import image, tree, write_nifti
+from ..fabricated import image, tree, write_dicom, write_nifti
 from .test_main import HEAVY
 
 
@@ -36,6 +36,26 @@ def test_a_guess_is_shown_and_converted_only_when_it_is_agreed_to(source, tmp_pa
     (tmp_path / "map.tsv").write_text(said.out.replace("\t01\t", "\tA7\t"))
     assert main([str(source), str(root), "--mapping", str(tmp_path / "map.tsv")]) == 0
     assert (root / "participants.tsv").read_text() == "participant_id\nsub-01\nsub-A7\n"
+
+
+@pytest.mark.parametrize("numbers", [(3,), (3, 4)])
+def test_the_source_may_be_the_folder_of_slices_itself(numbers, tmp_path, capsys):
+    pytest.importorskip("dcm2niix")
+    folder = tmp_path / "patient07"
+    for number in numbers:
+        words = {3: "t1 mprage", 4: "t2 flair"}[number]
+        write_dicom(folder / str(number), *image(seed=number), number=number, description=words)
+        for path in (folder / str(number)).iterdir():
+            path.rename(folder / f"{number}-{path.name}")
+        (folder / str(number)).rmdir()
+    assert main([str(folder), str(tmp_path / "bids"), "--guess"]) == 0
+    said = capsys.readouterr().out
+    sources = {line.split("\t")[0] for line in said.splitlines()[1:]}
+    assert sources == ({"."} if len(numbers) == 1 else {"#3", "#4"})
+    (tmp_path / "map.tsv").write_text(said)
+    assert main([str(folder), str(tmp_path / "bids"), "--mapping", str(tmp_path / "map.tsv")]) == 0
+    images = {path.name for path in (tmp_path / "bids/sub-07/anat").glob("*.nii.gz")}
+    assert images == {f"sub-07_{contrast}.nii.gz" for contrast in ("T1w", "FLAIR")[: len(numbers)]}
 
 
 def test_a_recipe_brings_name_licence_and_columns(tmp_path):
