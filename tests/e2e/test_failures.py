@@ -55,7 +55,7 @@ def test_three_are_named_and_the_others_finish(raw, tmp_path, capsys):
         killed = kill_whoever_works_in((out / "work/participant/sub_03_ses_1/T1w_wf/brain").resolve(), process)
     assert killed >= 2
     assert process.returncode == 1
-    (log_dir,) = (path for path in (out / "logs").iterdir() if path.is_dir())
+    (log_dir,) = (path.parent for path in out.glob("logs/*/status.json"))
     status = json.loads((log_dir / "status.json").read_text())
     lines = log.read_text().rstrip().splitlines()
     assert status["last_line"] == lines[-1] == "synthprep: 1 done, 2 failed, 1 skipped [exit 1]"

@@ -118,7 +118,7 @@ def test_steps_as_jobs(cluster, raw, tmp_path, plugin):
             command, env=environment, capture_output=True, text=True, timeout=1200, check=False
         )
         assert result.returncode == 65, result.stderr
-        assert f"sub-01_ses-1 failed: {flair}: " in result.stderr
+        assert f"sub-01_ses-1 failed: FLAIR header check: {flair}: " in result.stderr
         assert tried_jobs(cluster) - before == tried
     images = {path.name for path in out.glob("sub-01/ses-1/anat/*_T1w.nii.gz")}
     assert images == {f"sub-01_ses-1_desc-{desc}_T1w.nii.gz" for desc in ("preproc", "normalized")}
