@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from bidsapp.cli.main import main
-from bidsapp.cli.parser import settings_from
-from bidsapp.errors import UsageError
 from bidsapp.reports.references import works
 from bidsapp.reports.software import PACKAGES
 from bidsapp.settings import AUGMENTATIONS, BIAS_CORRECTIONS, LOSSES, NETWORKS, NORMALIZATIONS, SKULL_STRIPPERS
@@ -153,8 +151,3 @@ def test_the_group_level_alone_tells_of_the_visits_that_were_processed(dataset, 
     words = [str(dataset), str(tmp_path / "out"), "group", "--boilerplate-only"]
     assert main(words) == 66
     assert "no visit was processed there" in capsys.readouterr().err
-
-
-def test_a_dry_run_writes_nothing_and_so_no_text(dataset, tmp_path):
-    with pytest.raises(UsageError, match="--dry-run writes nothing"):
-        settings_from([str(dataset), str(tmp_path / "out"), "participant", "--dry-run", "--boilerplate-only"])

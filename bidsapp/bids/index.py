@@ -42,7 +42,7 @@ def layout_of(settings: Settings, participants: Sequence[str]) -> BIDSLayout:
     Raises
     ------
     UsageError
-        The index is of another dataset, or is none; or it would be made in the dataset.
+        The index is of another dataset, or is none.
     CannotCreateError
         It cannot be written.
     """
@@ -87,8 +87,6 @@ def _look(root: Path, labels: str, database: Path | None = None) -> BIDSLayout:
 
 def _make(root: Path, database: Path) -> None:
     """Write the index of a whole dataset, whole or not at all; of several jobs that do, one is heard."""
-    if database.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"{database}: lies in the dataset, which is never written to", "keep the index elsewhere")
     try:
         database.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".index-", dir=database) as part:
@@ -107,7 +105,8 @@ def _load(root: Path, database: Path) -> BIDSLayout:
     try:
         layout = BIDSLayout(root, validate=False, database_path=database)
     except (SQLAlchemyError, ValueError, AttributeError) as error:
-        raise UsageError(f"{database / DATABASE_FILE}: no index of {root}: {error}"[:400], hint) from error
+        reason = getattr(error, "orig", error)  # without the question that the database was asked
+        raise UsageError(f"{database / DATABASE_FILE}: no index of {root}: {reason}", hint) from error
     if Path(layout.root) != root.absolute():
         raise UsageError(f"{database / DATABASE_FILE}: the index of {layout.root}, not of {root}", hint)
     return layout

@@ -86,6 +86,9 @@ def check_dataset(settings: Settings) -> None:
         raise InvalidBidsError(f"{description}: {error.strerror}", hint) from error
     except ValueError as error:
         raise InvalidBidsError(f"{description}: no JSON: {error}", hint) from error
+    if isinstance(content, dict) and content.get("DatasetType") == "derivative":
+        message = f"{description}: a derivative dataset, whose images were processed before"
+        raise InvalidBidsError(message, "give the raw one, or --skip-bids-validation if you mean it")
     missing = [name for name in ("Name", "BIDSVersion") if not isinstance(content, dict) or name not in content]
     if missing:
         raise InvalidBidsError(f"{description}: {' and '.join(missing)} missing", hint)

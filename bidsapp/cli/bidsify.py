@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bidsapp.cli.endings import command
 from bidsapp.cli.words import CommandParser
-from bidsapp.errors import AppError, ExitCode, NoInputError, UsageError
-from bidsapp.home import at_home
+from bidsapp.errors import ExitCode, NoInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,17 +20,10 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-@at_home()
-def main(words: Sequence[str] | None = None) -> int:
+@command("synthprep-bidsify")
+def main(words: Sequence[str]) -> ExitCode | None:
     """Run the command; return an `ExitCode`."""
-    try:
-        return int(_run(_parse(sys.argv[1:] if words is None else words)))
-    except AppError as error:
-        sys.stderr.write(f"synthprep-bidsify: stopped: {error} [exit {int(error.exit_code)}]\n")
-        return int(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"synthprep-bidsify: interrupted [exit {int(ExitCode.INTERRUPTED)}]\n")
-        return int(ExitCode.INTERRUPTED)
+    return _run(_parse(words))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from bidsapp.bids.precomputed import datasets
 from bidsapp.cli.bundles import check_export, check_model, check_start
 from bidsapp.cli.cluster import check_cluster
 from bidsapp.cli.processes import check_processes
-from bidsapp.errors import NoInputError, UsageError
+from bidsapp.errors import CannotCreateError, NoInputError, UsageError
 from bidsapp.records import CT
 from bidsapp.settings import (
     AUGMENTATIONS,
@@ -102,8 +103,6 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{name} = {value} is not positive", "correct it")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"seed = {settings.seed} is out of range", f"give 0 to {LARGEST_SEED}")
-    if settings.dry_run and settings.boilerplate_only:
-        raise UsageError("--dry-run writes nothing, --boilerplate-only writes a text", "give one of them")
     _check_training(settings)
     check_start(settings)
     if settings.norm != "batch" and settings.network != "seed-resnet":
@@ -265,12 +264,20 @@ def _is_within(word: str, low: float, high: float) -> bool:
 
 
 def _check_folders(settings: Settings) -> None:
-    """Keep the raw dataset read only: BIDS has room for results in its ``derivatives/`` alone."""
+    """Keep the raw dataset read only: BIDS has room for results in its ``derivatives/`` alone.
+
+    What cannot be created is told at once, in a dry run, too.
+    """
     raw = settings.bids_dir.resolve()
-    for folder in (settings.output_dir, settings.work):
+    kept = () if settings.bids_database_dir is None else (settings.bids_database_dir,)
+    for folder in (settings.output_dir, settings.work, *kept):
         inside = folder.resolve()
         if inside.is_relative_to(raw) and inside.relative_to(raw).parts[:1] != ("derivatives",):
             raise UsageError(
                 f"{folder}: lies in the raw dataset, which is never written to",
                 f"give {settings.bids_dir / 'derivatives' / 'synthprep'}, or a folder elsewhere",
             )
+        # These say no where `Path` would raise, as in a folder that may not be looked into.
+        nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not os.path.isdir(nearest):  # noqa: PTH112
+            raise CannotCreateError(f"{folder}: {nearest} is no folder", "give another folder")

@@ -13,11 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bidsapp.cli.journal import InputOutputError, Journal
+from bidsapp.cli.endings import told
+from bidsapp.cli.journal import Journal
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
 from bidsapp.cli.signals import Terminate, error_of, interruptible
-from bidsapp.errors import NO_ROOM, AppError, CannotCreateError, ExitCode
+from bidsapp.errors import NO_ROOM, AppError, CannotCreateError, ExitCode, InputOutputError
 from bidsapp.home import at_home
 from bidsapp.launch import follows
 from bidsapp.status import RunStatus, VisitStatus, pending
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_from(sys.argv[1:] if argv is None else argv)
     except AppError as error:
         return _finish(RunStatus(error=error))
+    except OSError as error:  # a folder that may not be looked into
+        return _finish(RunStatus(error=told(error)))
     os.environ.update(OFFLINE)
     if follows(settings.processes):
         return _follow(settings)

@@ -7,26 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bidsapp.cli.endings import command
 from bidsapp.cli.words import CommandParser
-from bidsapp.errors import AppError, DataError, ExitCode, NoInputError, UsageError
-from bidsapp.home import at_home
+from bidsapp.errors import AppError, DataError, NoInputError, UsageError
 from bidsapp.settings import EXPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bidsapp.errors import ExitCode
 
-@at_home()
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; return an `ExitCode`."""
-    try:
-        given = build_parser().parse_args(words)
-        run: Callable[[argparse.Namespace], None] = given.run
-        run(given)
-    except AppError as error:
-        sys.stderr.write(f"synthprep-models: stopped: {error} [exit {int(error.exit_code)}]\n")
-        return int(error.exit_code)
-    return int(ExitCode.OK)
+
+@command("synthprep-models")
+def main(words: Sequence[str]) -> ExitCode | None:
+    """Run the command."""
+    given = build_parser().parse_args(words)
+    run: Callable[[argparse.Namespace], None] = given.run
+    run(given)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="synthprep-models", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], about: str) -> argparse.ArgumentParser:
+    def verb(name: str, run: Callable[[argparse.Namespace], None], about: str) -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
         added.set_defaults(run=run)
         return added
@@ -43,23 +40,23 @@ def build_parser() -> argparse.ArgumentParser:
         about = "its folder, or the name of one that comes with the software"
         added.add_argument("bundle", type=Path, metavar="BUNDLE", help=about)
 
-    listed = command("list", _list, "list the bundles that come with the software, and those in folders")
+    listed = verb("list", _list, "list the bundles that come with the software, and those in folders")
     listed.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="such as an output folder")
-    bundle(command("show", _show, "print the card of a bundle"))
-    verified = command("verify", _verify, "check that everything in a bundle is what it says")
+    bundle(verb("show", _show, "print the card of a bundle"))
+    verified = verb("verify", _verify, "check that everything in a bundle is what it says")
     bundle(verified)
     verified.add_argument("--sha256", metavar="HEX", help="and that it is the one that somebody published")
-    seen = command("seen", _seen, "say which visits are of participants whom a bundle has seen")
+    seen = verb("seen", _seen, "say which visits are of participants whom a bundle has seen")
     bundle(seen)
     seen.add_argument("derivatives", type=Path, metavar="OUTPUT_DIR", help="preprocessed visits")
-    shared = command("share", _share, "copy a bundle for others: hashes for labels, and a licence on its card")
+    shared = verb("share", _share, "copy a bundle for others: hashes for labels, and a licence on its card")
     bundle(shared)
     shared.add_argument("goal", type=Path, metavar="COPY", help="a new folder")
     shared.add_argument("--license", dest="licence", metavar="SPDX", help="such as Apache-2.0")
     shared.add_argument("--notes", type=Path, metavar="FILE", help="Markdown that goes into the card")
     words = "say that it predicts badly, and is a start for trainings only"
     shared.add_argument("--initializer", action="store_true", help=words)
-    exported = command("export", _export, "write the mean of a bundle's networks for other software")
+    exported = verb("export", _export, "write the mean of a bundle's networks for other software")
     bundle(exported)
     exported.add_argument("goal", type=Path, metavar="FOLDER", help="where to")
     exported.add_argument("--format", choices=EXPORTS, default="onnx", help="(onnx)")
@@ -71,7 +68,7 @@ def _list(given: argparse.Namespace) -> None:
 
     for folder in given.folders:
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder", "give a folder that holds bundles")
+            raise NoInputError(f"{folder}: no such folder", "give a folder that holds bundles")
     rows = [_row(name, path) for name, path in packaged().items()]
     rows += [_row(str(path), path) for folder in given.folders for path in bundles_in(folder)]
     if not rows:
@@ -115,7 +112,7 @@ def _verify(given: argparse.Namespace) -> None:
     from bidsapp.synthesis.bundle import read_bundle
 
     bundle = read_bundle(_found(given.bundle))
-    if given.sha256 not in {None, bundle.sha256}:
+    if given.sha256 is not None and given.sha256.lower() != bundle.sha256:
         message = f"{bundle.path}: is another bundle, SHA-256 {bundle.sha256}"
         raise DataError(message, "get it from those who published it")
     sys.stdout.write(f"{bundle.path}: is what it says, {bundle.folds} networks, SHA-256 {bundle.sha256}\n")
@@ -153,7 +150,7 @@ def _share(given: argparse.Namespace) -> None:
             said["notes"] = given.notes.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--notes {given.notes}: {error}", "give a text file") from error
-    bundle = share(_found(given.bundle), given.goal.absolute(), **said, initializer=given.initializer)
+    bundle = share(*_goal_outside(given), **said, initializer=given.initializer)
     sys.stdout.write(f"{bundle.path}: SHA-256 {bundle.sha256}\n")
 
 
@@ -163,8 +160,17 @@ def _export(given: argparse.Namespace) -> None:
     from bidsapp.synthesis.export import export_bundle
 
     check_export(given.format)
-    path = export_bundle(read_bundle(_found(given.bundle)), given.goal.absolute(), given.format)
+    bundle, goal = _goal_outside(given)
+    path = export_bundle(read_bundle(bundle), goal, given.format)
     sys.stdout.write(f"{path}\n")
+
+
+def _goal_outside(given: argparse.Namespace) -> tuple[Path, Path]:
+    """Return bundle and goal; a file more, and the bundle is no more what it says."""
+    bundle, goal = _found(given.bundle), given.goal.absolute()
+    if goal.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{goal}: lies in the bundle", "give a folder elsewhere")
+    return bundle, goal
 
 
 def _harmless(text: str) -> str:
@@ -173,10 +179,10 @@ def _harmless(text: str) -> str:
 
 
 def _found(named: Path) -> Path:
-    """Return the folder of a bundle; `DataError` where there is none."""
+    """Return the folder of a bundle; `NoInputError` where there is none."""
     from bidsapp.synthesis.library import known_names, resolved
 
     path = resolved(named).absolute()
     if not path.is_dir():
-        raise DataError(f"{named}: no such bundle", f"give its folder, {known_names()}")
+        raise NoInputError(f"{named}: no such bundle", f"give its folder, {known_names()}")
     return path

@@ -7,25 +7,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bidsapp.cli.endings import command
 from bidsapp.cli.words import CommandParser
-from bidsapp.errors import AppError, CannotCreateError, ExitCode, UsageError
-from bidsapp.home import at_home
+from bidsapp.errors import CannotCreateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bidsapp.errors import ExitCode
+
 CONTRASTS = ("T1w", "T2w", "FLAIR")
 
 
-@at_home()
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; return an `ExitCode`."""
-    try:
-        _simulate(_parse(sys.argv[1:] if words is None else words))
-    except AppError as error:
-        sys.stderr.write(f"synthprep-phantom: stopped: {error} [exit {int(error.exit_code)}]\n")
-        return int(error.exit_code)
-    return int(ExitCode.OK)
+@command("synthprep-phantom")
+def main(words: Sequence[str]) -> ExitCode | None:
+    """Run the command."""
+    _simulate(_parse(words))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     given = build_parser().parse_args(words)
-    given.contrasts = tuple(given.contrasts.split(","))
+    given.contrasts = tuple(dict.fromkeys(given.contrasts.replace(" ", "").split(",")))
     if given.contrasts[0] != "T1w" or len(given.contrasts) < 2 or not set(given.contrasts) <= set(CONTRASTS):
         raise UsageError(f"--contrasts {','.join(given.contrasts)}", "give T1w first, then T2w, FLAIR or both")
     if given.participants < 1 or given.seed < 0 or not 0.5 <= given.resolution <= 4:

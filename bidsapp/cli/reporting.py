@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA_VERSION = "0.5"
+# Each of them takes the place of a run, and none can be had with another.
+DOES = {
+    "dry_run": "writes nothing",
+    "reports_only": "writes pages and nothing else",
+    "boilerplate_only": "writes a text and nothing else",
+    "write_graph": "writes the graph of a run that processes",
+}
 MEANINGS = {
     ExitCode.OK: "done; a visit that lacks what is needed is skipped",
     ExitCode.VISIT_FAILED: "a visit failed, or something unexpected happened",
@@ -55,10 +63,10 @@ def add_reporting(group: argparse._ArgumentGroup) -> None:
 
 def check_reporting(settings: Settings) -> None:
     """Raise `UsageError` where these options contradict others."""
-    if settings.dry_run and settings.reports_only:
-        raise UsageError("--reports-only writes pages, --dry-run writes nothing", "give one of them")
-    if settings.dry_run and settings.write_graph:
-        raise UsageError("--write-graph writes a file, --dry-run writes nothing", "give one of them")
+    for one, other in itertools.combinations((name for name in DOES if getattr(settings, name)), 2):
+        flags = (f"--{name.replace('_', '-')}" for name in (one, other))
+        first, second = (f"{flag} {DOES[name]}" for flag, name in zip(flags, (one, other), strict=True))
+        raise UsageError(f"{first}, {second}", "give one of them")
 
 
 class _ExecSpec(argparse.Action):

@@ -7,28 +7,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bidsapp.cli.endings import command
 from bidsapp.cli.words import CommandParser
-from bidsapp.errors import AppError, CannotCreateError, ExitCode, UsageError
-from bidsapp.home import at_home
+from bidsapp.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bidsapp.errors import ExitCode
 
-@at_home()
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; return an `ExitCode`."""
-    try:
-        given = _parse(sys.argv[1:] if words is None else words)
-        (_assemble if given.assemble else _write)(given)
-    except AppError as error:
-        sys.stderr.write(f"synthprep-slices: stopped: {error} [exit {int(error.exit_code)}]\n")
-        return int(error.exit_code)
-    except OSError as error:
-        failed = CannotCreateError(f"{error.filename}: {error.strerror}", "check disk space and permissions")
-        sys.stderr.write(f"synthprep-slices: stopped: {failed} [exit {int(failed.exit_code)}]\n")
-        return int(failed.exit_code)
-    return int(ExitCode.OK)
+
+@command("synthprep-slices")
+def main(words: Sequence[str]) -> ExitCode | None:
+    """Run the command."""
+    given = _parse(words)
+    (_assemble if given.assemble else _write)(given)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     given = build_parser().parse_args(words)
-    given.contrasts = tuple(word for word in (given.contrasts or "").split(",") if word)
+    names = (word.strip() for word in (given.contrasts or "").split(","))
+    given.contrasts = tuple(dict.fromkeys(name for name in names if name))
     given.range = _range(given.range) if given.range else None
     if given.background is not None and not 0 <= given.background < 100:
         raise UsageError(f"--background {given.background:g}", "give a percentile, 0 or more and below 100")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidsapp.cli.endings import command
 from bidsapp.cli.journal import STATUS_FILE
 from bidsapp.cli.words import CommandParser
-from bidsapp.errors import MEMORY_HINT, AppError, NoInputError
-from bidsapp.home import at_home
+from bidsapp.errors import MEMORY_HINT, ExitCode, NoInputError
 from bidsapp.settings import LEVELS
 from bidsapp.status import RunStatus, VisitStatus, visits_from
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEFT = ("failed", "pending")
+# Ends of a run that the same command need not meet again.
+PASSING = {int(code) for code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED, ExitCode.TERMINATED)}
 MEMORY = f"exit status 137 means that memory ran out: {MEMORY_HINT}"
 
 
@@ -43,6 +45,10 @@ class Run:
         Its levels.
     bids_dir : Path or None
         Its raw dataset.
+    failure : str
+        What ended it where the same command would end in the same way; empty where it would not.
+    failure_hint : str
+        What to do then.
     """
 
     folder: Path
@@ -51,20 +57,19 @@ class Run:
     note: str
     levels: tuple[str, ...]
     bids_dir: Path | None
+    failure: str = ""
+    failure_hint: str = ""
 
 
-@at_home()
-def main(words: Sequence[str] | None = None) -> int:
+@command("synthprep-status")
+def main(words: Sequence[str]) -> ExitCode | None:
     """Run the command; return an `ExitCode`: that of a run that had done all that is on disk."""
-    try:
-        given = build_parser().parse_args(words)
-        runs = read_runs(given.output_dir)
-        status = merged(runs, given.level, _participants(runs, given))
-        _show(status, runs, given)
-    except AppError as error:
-        status = RunStatus(error=error)
+    given = build_parser().parse_args(words)
+    runs = read_runs(given.output_dir)
+    status = merged(runs, given.level, _participants(runs, given))
+    _show(status, runs, given)
     sys.stderr.write(f"{status.last_line.replace('synthprep:', 'synthprep-status:', 1)}\n")
-    return int(status.exit_code)
+    return status.exit_code
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -120,14 +125,22 @@ def merged(runs: Sequence[Run], level: str | None = None, participants: Sequence
     latest: dict[tuple[str, str], VisitStatus] = {}
     for run in runs:
         for status in run.visits:
-            said = replace(status, hint=run.note) if status.state == "pending" and run.note else status
             latest.pop((status.visit, status.level), None)  # so that the last word comes last
-            latest[status.visit, status.level] = said
+            latest[status.visit, status.level] = _as_left(status, run)
     known = {visit.partition("_")[0] for visit, _ in latest}
     never = [VisitStatus(p, "pending", "no run has come to it", level=LEVELS[0]) for p in participants]
     visits = [*latest.values(), *(status for status in never if status.visit not in known)]
     wanted = [status for status in visits if level in {None, status.level}]
     return RunStatus(tuple(sorted(wanted, key=lambda status: (LEVELS.index(status.level), status.visit))))
+
+
+def _as_left(status: VisitStatus, run: Run) -> VisitStatus:
+    """Return what a run left of a visit: one whose turn did not come shares the run's fate."""
+    if status.state != "pending":
+        return status
+    if run.failure:
+        return replace(status, state="failed", reason=run.failure, hint=run.failure_hint)
+    return replace(status, hint=run.note) if run.note else status
 
 
 def labels_left(status: RunStatus) -> list[str]:
@@ -141,7 +154,10 @@ def _read(file: Path) -> Run | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         visits = visits_from(content)
-    except (OSError, ValueError) as error:
+        note, error = _note(content), content.get("error") or {}
+        lasting = bool(error) and content["exit_code"] not in PASSING
+        failure = (str(error["message"]), str(error["hint"])) if lasting else ("", "")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"synthprep-status: {file} is left out: {error}\n")
         return None
     settings = _settings(file.with_name("config.toml"))
@@ -151,9 +167,9 @@ def _read(file: Path) -> Run | None:
     # Before it was written down, a level was known only where there was but one.
     old = levels[0] if len(levels) == 1 else LEVELS[-1]
     visits = [replace(visit, level=visit.level if visit.level in LEVELS else old) for visit in visits]
-    updated = content.get("updated") or file.parent.name
+    updated = str(content.get("updated") or file.parent.name)
     raw = settings.get("bids_dir")
-    return Run(file.parent, tuple(visits), _comparable(updated), _note(content), levels, raw and Path(raw))
+    return Run(file.parent, tuple(visits), _comparable(updated), note, levels, raw and Path(raw), *failure)
 
 
 def _settings(file: Path) -> dict[str, Any]:
@@ -171,7 +187,8 @@ def _comparable(moment: str) -> str:
 def _note(content: dict[str, Any]) -> str:
     """Return why a run has not ended, or what ended it."""
     if content.get("error"):
-        return f"the run stopped: {content['error']['message']}; run the same command again"
+        again = "run the same command again" if content["exit_code"] in PASSING else content["error"]["hint"]
+        return f"the run stopped: {content['error']['message']}; {again}"
     if content.get("exit_code") is not None:
         return ""
     process = content.get("process") or {}

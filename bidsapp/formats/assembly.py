@@ -59,8 +59,8 @@ def assemble(slices: Path, out: Path, contrasts: Sequence[str] = ()) -> list[Pat
                 if contrast in visit["Images"]:
                     of_visit = [row for row in rows if row["visit"] == label]
                     written.append(_assemble(slices, out, visit, contrast, of_visit, axis))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{slices / VOLUMES}: damaged: {error!r}", WRITE_AGAIN) from error
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise DataError(f"{slices}: {VOLUMES} or {MANIFEST} is damaged: {error!r}", WRITE_AGAIN) from error
     return written
 
 

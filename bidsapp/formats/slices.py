@@ -11,6 +11,7 @@ import numpy as np
 from bidsapp.bids.sink import write_bytes, write_json, write_tsv
 from bidsapp.errors import DataError, NoInputError, UsageError
 from bidsapp.formats.pictures import encoded
+from bidsapp.formats.reading import UNREADABLE
 from bidsapp.formats.visits import PreparedVisit, prepared_visits
 from bidsapp.records import CT
 
@@ -94,6 +95,10 @@ def write_slices(derivatives: Path, out: Path, options: SliceOptions) -> Written
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists and is not empty", "give a new folder")
     visits, left_out = prepared_visits(derivatives, options.contrasts, options.kind)
+    there = {contrast for visit in visits for contrast in visit.images}
+    absent = [contrast for contrast in options.contrasts if contrast not in there]
+    if visits and absent:
+        raise UsageError(f"{derivatives}: no visit has a usable {', '.join(absent)}", "correct --contrasts")
     written = Written(left_out=left_out)
     rows: list[dict[str, Any]] = []
     volumes: dict[str, Any] = {}
@@ -123,7 +128,7 @@ def plane_of(canonical: NDArray[Any], axis: int, index: int) -> NDArray[np.float
 
 def _chosen(visit: PreparedVisit, options: SliceOptions) -> tuple[list[int], dict[str, nib.Nifti1Image]]:
     """Return the slices to write and the images, all on one grid, in canonical orientation."""
-    images = {contrast: nib.load(path) for contrast, path in visit.images.items()}
+    images = {contrast: _read(path) for contrast, path in visit.images.items()}
     first = next(iter(images.values()))
     for contrast, image in images.items():
         if image.get_data_dtype().name not in {"float32", "int16", "uint8"}:
@@ -136,7 +141,7 @@ def _chosen(visit: PreparedVisit, options: SliceOptions) -> tuple[list[int], dic
     kept = np.ones(nib.as_closest_canonical(first).shape[axis], bool)
     others = tuple(other for other in range(3) if other != axis)
     if options.extent is not None:
-        mask = np.asarray(nib.as_closest_canonical(nib.load(visit.mask)).dataobj) > 0
+        mask = np.asarray(nib.as_closest_canonical(_read(visit.mask)).dataobj) > 0
         inside = np.flatnonzero(mask.any(axis=others))
         if not inside.size:
             raise DataError(f"{visit.mask}: an empty mask", "run the participant level again")
@@ -148,6 +153,15 @@ def _chosen(visit: PreparedVisit, options: SliceOptions) -> tuple[list[int], dic
         above = data > np.percentile(data, options.background)
         kept &= above.mean(axis=others) >= LEAST_FOREGROUND
     return [int(index) for index in np.flatnonzero(kept)], images
+
+
+def _read(path: Path) -> nib.Nifti1Image:
+    """Return an image with its voxels, so that a damaged one is known before a slice is written."""
+    try:
+        image = nib.load(path)
+        return nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine, image.header)
+    except UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error
 
 
 def _write_visit(

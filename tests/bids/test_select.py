@@ -21,6 +21,15 @@ def test_visits_with_the_reference_and_the_others_by_name_and_reason(dataset):
     assert (skip.visit, skip.reason) == ("sub-02_ses-1", "no T1w (it has FLAIR)")
 
 
+def test_derivatives_are_no_raw_dataset_unless_one_means_it(dataset):
+    settings = dataset()
+    description = settings.bids_dir / "dataset_description.json"
+    description.write_text('{"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}')
+    with pytest.raises(InvalidBidsError, match="a derivative dataset"):
+        select(settings)
+    assert len(select(dataset(skip_bids_validation=True)).visits) == 3
+
+
 def test_first_in_bids_order_is_used_and_the_others_are_named(dataset, caplog):
     with caplog.at_level(logging.WARNING):
         first, second, _ = select(dataset()).visits

@@ -36,7 +36,7 @@ def test_list(bundle, tmp_path, capsys):
     assert first.split(maxsplit=1)[0] == "small"
     assert " ".join(second.split()) == f"{bundle.path} {' '.join(ROW.split())}"
     assert third.endswith("refused: bundle.json: was changed after it was written")
-    assert main(["list", str(tmp_path / "nowhere")]) == 65
+    assert main(["list", str(tmp_path / "nowhere")]) == 66
 
 
 def test_show(bundle, capsys):
@@ -78,7 +78,7 @@ def test_verify(bundle, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"synthprep-models: stopped: {bundle.path}/fold-0.safetensors: no safetensors file")
     assert line.endswith("[exit 65]")
-    assert main(["verify", "no-such"]) == 65
+    assert main(["verify", "no-such"]) == 66
     assert main(["refuse"]) == 64
 
 
@@ -108,6 +108,9 @@ def test_share(bundle, tmp_path, capsys):
     assert "Scored well." in (tmp_path / "copy/README.md").read_text()
     assert main(words) == 73
     assert main([*words[:-1], "nowhere.md"]) == 64
+    assert main(["share", str(bundle.path), str(bundle.path / "copy")]) == 64
+    assert main(["export", str(bundle.path), str(bundle.path / "a/b"), "--format", "torchscript"]) == 64
+    assert main(["verify", str(bundle.path), "--sha256", bundle.sha256.upper()]) == 0
 
 
 def test_export(bundle, tmp_path, monkeypatch, capsys):

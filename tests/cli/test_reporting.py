@@ -1,5 +1,6 @@
 """Options that tell about a run instead of doing it."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -62,10 +63,12 @@ def test_boutiques_finds_the_descriptor_valid_and_makes_a_command_line_of_it(pri
     assert (settings.max_minutes, settings.dry_run, settings.levels) == (3.5, True, ("participant", "group"))
 
 
-@pytest.mark.parametrize("option", ["--reports-only", "--write-graph"])
-def test_a_dry_run_writes_nothing(option):
-    with pytest.raises(UsageError, match="writes nothing"):
-        settings_from(["/data", "/out", "participant", "--dry-run", option])
+@pytest.mark.parametrize(
+    "options", itertools.combinations(["--dry-run", "--reports-only", "--boilerplate-only", "--write-graph"], 2)
+)
+def test_what_takes_the_place_of_a_run_is_asked_for_alone(options):
+    with pytest.raises(UsageError, match=f"{options[0]} writes .*, {options[1]} writes "):
+        settings_from(["/data", "/out", "participant", *options])
 
 
 def test_without_the_parser_nothing_is_printed_twice(capsys):

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from bidsapp.cli.status import labels_left, main, merged, read_runs
+from bidsapp.errors import AppError, ExitCode
 from bidsapp.settings import Settings
 from bidsapp.status import RunStatus, VisitStatus, pending
 
@@ -135,3 +136,25 @@ def test_runs_of_an_earlier_version_and_broken_ones(run, capsys):
 def test_what_cannot_be_answered(tmp_path, capsys, words, code):
     assert main([str(tmp_path / word) if word in "nowherex" else word for word in words]) == code
     assert capsys.readouterr().err.rstrip().endswith(f"[exit {code}]")
+
+
+@pytest.mark.parametrize(("code", "state"), [(ExitCode.NO_INPUT, "failed"), (ExitCode.INTERRUPTED, "pending")])
+def test_visits_of_a_run_that_would_stop_again_have_failed(run, tmp_path, capsys, code, state):
+    out = run("20260101T000000Z-aaaaaa", of("group", "sub-01", "pending"), levels=("group",))
+    error = type("Stop", (AppError,), {"exit_code": code})("training needs two or more", "run more of them")
+    (file,) = out.glob("logs/*/status.json")
+    file.write_text(RunStatus((of("group", "sub-01", "pending"),), error).to_json())
+    (visit,) = merged(read_runs(out)).visits
+    assert visit.state == state
+    assert main([str(out), "--level", "group"]) == (1 if state == "failed" else 75)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("run more of them" in said) is (state == "failed")
+    assert ("run the same command again" in said) is (state == "pending")
+
+
+@pytest.mark.parametrize("change", [{"error": "boom"}, {"updated": 5}, {"error": {"message": 1}}, {"visits": 3}])
+def test_a_status_that_is_none_is_passed_over(run, capsys, change):
+    out = run("20260101T000000Z-aaaaaa", participant("sub-01", "done"))
+    file = next(run("20260102T000000Z-aaaaaa", participant("sub-01", "done")).glob("logs/20260102*/status.json"))
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    assert [visit.state for visit in merged(read_runs(out)).visits] == ["done"]

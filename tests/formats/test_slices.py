@@ -195,8 +195,32 @@ def test_bad_slices_are_refused_by_name(derivatives, tmp_path):
         assemble(derivatives, tmp_path / "back")
 
 
+def test_a_damaged_image_costs_its_visit_and_leaves_no_slice_of_it(derivatives, tmp_path):
+    path = derivatives / "sub-01/ses-A/anat/sub-01_ses-A_space-T1w_desc-normalized_FLAIR.nii.gz"
+    path.write_bytes(path.read_bytes()[:200])
+    written = write_slices(derivatives, tmp_path / "s", SliceOptions(("T1w", "FLAIR")))
+    assert written.visits == ["sub-02_ses-A"]
+    assert f"{path}: cannot be read: " in written.left_out["sub-01_ses-A"]
+    assert not list((tmp_path / "s").rglob("sub-01*"))
+
+
+def test_a_contrast_that_no_visit_has_is_named(derivatives, tmp_path):
+    with pytest.raises(UsageError, match=r"no visit has a usable FLAR "):
+        write_slices(derivatives, tmp_path / "s", SliceOptions(("T1w", "FLAR")))
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("index", ["14", "-20", "x"])
+def test_a_table_of_slices_that_was_changed_is_refused(derivatives, tmp_path, index):
+    write_slices(derivatives, tmp_path / "s", SliceOptions(("T1w",)))
+    table = tmp_path / "s/slices.tsv"
+    table.write_text(table.read_text().replace("sub-01_ses-A\t3\t", f"sub-01_ses-A\t{index}\t"))
+    with pytest.raises(DataError, match=r"volumes\.json or slices\.tsv is damaged"):
+        assemble(tmp_path / "s", tmp_path / "back")
+
+
 def test_the_command(derivatives, tmp_path, capsys):
-    words = [str(derivatives), str(tmp_path / "s"), "--contrasts", "T1w,FLAIR", "--range", "0,100"]
+    words = [str(derivatives), str(tmp_path / "s"), "--contrasts", "T1w, FLAIR,T1w", "--range", "0,100"]
     assert main([*words, "--slice-axis", "coronal", "--format", "npy"]) == 0
     assert capsys.readouterr().err == f"synthprep-slices: 36 slices of 2 visits: {tmp_path / 's'}\n"
     assert main([str(tmp_path / "s"), str(tmp_path / "back"), "--assemble"]) == 0
