@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MAX_VOXEL_MM = 8.0
 MIN_FIELD_OF_VIEW_MM = 80.0
 MAX_NONFINITE = 0.01
+LEAST_MM3, FARTHEST_MM = 1e-6, 1e6
 FORMS_DIFFER_MM = 0.1
 # Scanners write directions with four to seven digits; more than this is a shear, not rounding.
 MAX_SHEAR = 1e-2
@@ -200,11 +201,11 @@ def chosen_affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> t
     header = image.header
     qform, qcode = _qform(header)
     sform, scode = header.get_sform(coded=True)
-    sform = sform if scode > 0 and np.isfinite(sform).all() and np.linalg.det(sform[:3, :3]) != 0 else None
+    sform = sform if scode > 0 and _has_volume(sform) else None
     if sform is None and qform is None:
         if qcode > 0 or scode > 0:
             raise DataError(f"{path}: neither qform nor sform is usable", LEAVE_OUT)
-        if not np.isfinite(image.affine).all() or np.linalg.det(image.affine[:3, :3]) == 0:
+        if not _has_volume(image.affine):
             raise DataError(f"{path}: voxel sizes are missing", LEAVE_OUT)
         decisions.append("qform and sform codes are both 0: left and right are UNVERIFIED.")
         return image.affine, 1
@@ -227,8 +228,12 @@ def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
     if code <= 0 or not np.isfinite(quaternion).all() or sum(q * q for q in quaternion) > 1 + 1e-5:
         return None, max(code, 0)
     qform = header.get_qform()
-    usable = np.isfinite(qform).all() and abs(np.linalg.det(qform[:3, :3])) > 1e-6
-    return (qform if usable else None), code
+    return (qform if _has_volume(qform) else None), code
+
+
+def _has_volume(affine: NDArray[np.float64]) -> bool:
+    """Return whether voxels span space: edges of numbers that are hardly any do not."""
+    return bool(np.abs(affine).max() < FARTHEST_MM and abs(np.linalg.det(affine[:3, :3])) > LEAST_MM3)
 
 
 def _distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> float:

@@ -94,6 +94,14 @@ def test_nan_quaternion_without_sform_is_refused(write):
         check_image(write(quatern_b=np.nan, scode=0))
 
 
+@pytest.mark.parametrize("edge", [0.0, 1e-30, 1e30])
+def test_a_form_of_no_size_is_none(write, edge):
+    affine = np.diag([3.0, 3, edge, 1])
+    assert check_image(write(sform=affine)).decisions == ("Only the qform is valid; it was copied to the sform.",)
+    with pytest.raises(DataError, match="neither qform nor sform"):
+        check_image(write(sform=affine, quatern_b=np.nan))
+
+
 def test_sheared_axes_are_refused(write):
     sheared = np.diag([3.0, 3, 3, 1])
     sheared[0, 1] = 1.0
