@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError
 from bidsapp.scales import scale_from_json
+from bidsapp.synthesis.acceptance import TRUST_FILE, read_trust, write_trust
 from bidsapp.synthesis.card import write_card
 from bidsapp.synthesis.manifest import (
     BUNDLE_FILE,
@@ -42,7 +43,6 @@ from bidsapp.synthesis.pseudonyms import identity
 from bidsapp.synthesis.sanity import checked_plan
 from bidsapp.synthesis.seal import check_files, check_folder, files_of, hashes
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
-from bidsapp.synthesis.trust import TRUST_FILE, read_trust, write_trust
 from bidsapp.synthesis.uncertainty import read_calibration, write_calibration
 from bidsapp.synthesis.weights import check_layout, expected, network_of, read_weights, weights_file, write_weights
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from bidsapp.records import Pair, Plan
     from bidsapp.scales import Population, Scale
-    from bidsapp.synthesis.trust import TrustReference
+    from bidsapp.synthesis.acceptance import TrustReference
     from bidsapp.synthesis.uncertainty import Calibration
 
 SPLITS_FILE = "splits.tsv"

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 from contextlib import contextmanager
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from bidsapp.errors import DataError
 from bidsapp.scales import scale_from_json
 from bidsapp.synthesis.bundle import read_bundle, write_bundle
 from bidsapp.synthesis.card import METRICS_FILE
-from bidsapp.synthesis.crossfit import cross_fit
+from bidsapp.synthesis.crossfit import FLOOR, cross_fit
 from bidsapp.synthesis.finetuning import earlier_splits
 from bidsapp.synthesis.metrics import Agreement
 from bidsapp.synthesis.pairs import load_volume
@@ -25,11 +26,12 @@ from bidsapp.synthesis.rates import RATES_FILE
 from bidsapp.synthesis.sampling import TrainingVolume
 from bidsapp.synthesis.seal import file_sha256
 from bidsapp.synthesis.splits import Split
+from bidsapp.synthesis.statistics import by_participant
 from bidsapp.synthesis.trust import fit_trust
 from bidsapp.synthesis.uncertainty import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -207,10 +209,20 @@ def train_bundle(
         population=population,
         origin=start.origin if start else None,
         earlier=earlier_splits(start, splits) if start else (),
-        trust=fit_trust(fit.signatures),
+        trust=fit_trust(fit.signatures, _errors(fit.measured, plan.network, pairs)),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle
+
+
+def _errors(measured: Sequence[Measurement], network: str, pairs: Iterable[Pair]) -> tuple[float, float]:
+    """Return the mean absolute errors of a network and of the floor, averaged over participants."""
+    whose = {pair.visit: pair.participant for pair in pairs}
+    ours, floor = (
+        by_participant([(whose[m.visit], m.agreement.mae) for m in measured if m.network == model])
+        for model in (network, FLOOR)
+    )
+    return fmean(ours.values()), fmean(floor.values())
 
 
 def cohort_scale(pairs: Sequence[Pair]) -> Scale:

@@ -1,35 +1,32 @@
 """Whether a synthesized image is to be trusted: its signature against those of held-out training visits.
 
 Every check is a number with a tolerance, and its score how much of the tolerance is used up. An image is trusted
-if no score is above 1, rejected if one is above 2, and else a matter for caution.
+if no score is above 1, rejected if one is above 2, and else a matter for caution. No image is trusted of a network
+that did no better on held-out participants than a map of intensities, which knows no place.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, combinations, permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bidsapp.errors import DataError
+from bidsapp.synthesis.acceptance import Accepted, TrustReference
 from bidsapp.synthesis.checks import CHECKS, check_of, reason
 from bidsapp.synthesis.signature import BINS, MASK, OUTPUT, TARGET
-from bidsapp.text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from bidsapp.synthesis.signature import Signature
 
 TRUST, CAUTION, REJECT = "trust", "caution", "reject"
-TRUST_FILE = "trust.json"
 LABELS = (TRUST, CAUTION, REJECT)
 # A score of more than this is a reason to reject.
 REJECTED = 2.0
@@ -37,64 +34,6 @@ REJECTED = 2.0
 FALSE_ALARMS = 0.02
 # What is known of a check's spread beforehand counts as so many participants.
 PRIOR_WEIGHT = 4.0
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What a check accepts: `middle` ± `tolerance`, or only one side of it."""
-
-    middle: float
-    tolerance: float
-
-
-@dataclass(frozen=True)
-class TrustReference:
-    """What held-out training visits are like.
-
-    Attributes
-    ----------
-    maps, quantiles : Mapping of str to ndarray
-        Means over the visits of those of `Signature`.
-    edges : float
-        Mean logarithm of the mean gradient of acquired targets.
-    accepted : Mapping of str to Accepted
-        Of each check.
-    false_alarms : float
-        Share of clean images that the tolerances were made to let fail.
-    participants, visits : int
-        How many they were calibrated on.
-    """
-
-    maps: Mapping[str, NDArray[np.float32]]
-    quantiles: Mapping[str, NDArray[np.float32]]
-    edges: float
-    accepted: Mapping[str, Accepted]
-    false_alarms: float
-    participants: int
-    visits: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain types; maps and quantiles to four digits."""
-        return {
-            "FalseAlarmRate": self.false_alarms,
-            "Participants": self.participants,
-            "Visits": self.visits,
-            "Accepted": {name: [a.middle, a.tolerance] for name, a in self.accepted.items()},
-            "Edges": self.edges,
-            "Quantiles": _rounded(self.quantiles),
-            "Maps": _rounded(self.maps),
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> TrustReference:
-        """Return what `to_json` wrote; `KeyError`, `TypeError` or `ValueError` where it is something else."""
-        maps, quantiles = (
-            {str(name): np.asarray(values, np.float32) for name, values in content[part].items()}
-            for part in ("Maps", "Quantiles")
-        )
-        accepted = {str(name): Accepted(float(m), float(t)) for name, (m, t) in content["Accepted"].items()}
-        rate, edges = float(content["FalseAlarmRate"]), float(content["Edges"])
-        return cls(maps, quantiles, edges, accepted, rate, int(content["Participants"]), int(content["Visits"]))
 
 
 @dataclass(frozen=True)
@@ -116,21 +55,11 @@ class Verdict:
     scores: Mapping[str, float]
 
 
-def write_trust(path: Path, reference: TrustReference) -> None:
-    """Write a reference as JSON."""
-    path.write_text(json.dumps(reference.to_json()) + "\n", encoding="utf-8")
-
-
-def read_trust(path: Path) -> TrustReference:
-    """Read what `write_trust` wrote; `DataError` where it is something else."""
-    try:
-        return TrustReference.from_json(read_json(path))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: nothing to judge by ({error})", "copy the bundle again") from error
-
-
 def fit_trust(
-    signatures: Sequence[tuple[str, Signature]], *, false_alarms: float = FALSE_ALARMS
+    signatures: Sequence[tuple[str, Signature]],
+    errors: tuple[float, float] | None = None,
+    *,
+    false_alarms: float = FALSE_ALARMS,
 ) -> TrustReference:
     """Learn from held-out visits what to accept.
 
@@ -146,6 +75,8 @@ def fit_trust(
     ----------
     signatures : sequence of (str, Signature)
         Participant and signature of each visit, its prediction made by a network that never saw the participant.
+    errors : tuple of (float, float), optional
+        See `TrustReference`.
     false_alarms : float
         Share of clean images that may be less than trusted.
 
@@ -166,7 +97,7 @@ def fit_trust(
         for name, values in found.items()
     }
     everyone = [signature for _, signature in signatures]
-    return TrustReference(*_means(everyone), accepted, false_alarms, len(participants), len(signatures))
+    return TrustReference(*_means(everyone), accepted, false_alarms, len(participants), len(signatures), errors)
 
 
 def judge(signature: Signature, reference: TrustReference) -> Verdict:
@@ -196,9 +127,10 @@ def judge(signature: Signature, reference: TrustReference) -> Verdict:
         if scores[name] > 1:
             accepted = reference.accepted[name]
             reasons.append(reason(name, values[name], accepted.middle, accepted.tolerance))
-    worst = max(scores.values(), default=0.0)
-    rejected = bool(signature.constant) or worst > REJECTED
-    label = REJECT if rejected else CAUTION if worst > 1 else TRUST
+    if reference.reservation:
+        reasons.append(reference.reservation)
+    rejected = bool(signature.constant) or max(scores.values(), default=0.0) > REJECTED
+    label = REJECT if rejected else CAUTION if reasons else TRUST
     return Verdict(label, tuple(reasons), scores)
 
 
@@ -276,7 +208,3 @@ def _accepted(values: Sequence[float], spread: float, participants: int, tail: f
     deviation = math.sqrt((PRIOR_WEIGHT * spread**2 + own) / freedom)
     factor = float(t.ppf(1 - tail, freedom)) * math.sqrt(1 + 1 / participants)
     return Accepted(float(np.mean(values)), factor * deviation)
-
-
-def _rounded(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, list[float]]:
-    return {name: [float(f"{value:.4g}") for value in values] for name, values in arrays.items()}

@@ -7,9 +7,10 @@ import pytest
 from scipy import ndimage, stats
 
 from bidsapp.errors import DataError
+from bidsapp.synthesis.acceptance import Accepted, read_trust, write_trust
 from bidsapp.synthesis.checks import CHECKS, check_of, reason
 from bidsapp.synthesis.signature import sign
-from bidsapp.synthesis.trust import LABELS, REJECTED, Accepted, fit_trust, judge, read_trust, write_trust
+from bidsapp.synthesis.trust import LABELS, REJECTED, fit_trust, judge
 
 from .brains import AFFINE, PLAN, head, of, predicted
 
@@ -39,6 +40,19 @@ def test_clean_images_are_trusted(reference):
     assert {reason for v in verdicts for reason in v.reasons} == set()
     assert all(0 <= score <= 1 for v in verdicts for score in v.scores.values())
     assert (reference.participants, reference.visits, reference.false_alarms) == (8, 8, 0.02)
+
+
+def test_no_image_of_a_network_that_a_map_of_intensities_beats_is_trusted(reference, tmp_path):
+    clean = signature(20, unfamiliarity=0.5)
+    beaten = replace(reference, errors=(0.585, 0.488))
+    write_trust(tmp_path / "trust.json", beaten)
+    found = judge(clean, read_trust(tmp_path / "trust.json"))
+    assert found.label == "caution"
+    assert found.reasons[0].endswith("on held-out participants its error was 0.585, that of the map 0.488")
+    assert judge(clean, replace(reference, errors=(0.4, 0.488))).label == "trust"
+    volume, image = head(20)
+    turned = sign(replace(volume, inputs=volume.inputs[:, ::-1]), PLAN, predicted(image[::-1], 0.2))
+    assert judge(turned, beaten).label == judge(turned, reference).label == "reject"
 
 
 def test_the_quality_of_the_whole_scan_is_judged():
