@@ -85,6 +85,12 @@ class NoInputError(AppError):
     exit_code = ExitCode.NO_INPUT
 
 
+class InputOutputError(AppError):
+    """Something could not be read or written."""
+
+    exit_code = ExitCode.IO
+
+
 class CannotCreateError(AppError):
     """The output or work folder cannot be written."""
 

@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bidsapp.errors import AppError, ExitCode
+from bidsapp.errors import AppError, InputOutputError
 from bidsapp.status import COLUMNS, RunStatus
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ log = logging.getLogger(__name__)
 
 STATUS_FILE = "status.json"
 TABLE_FILE = "status.tsv"
-
-
-class InputOutputError(AppError):
-    """Something could not be read or written."""
-
-    exit_code = ExitCode.IO
 
 
 class Journal:

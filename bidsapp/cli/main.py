@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bidsapp.cli.journal import InputOutputError, Journal
+from bidsapp.cli.journal import Journal
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
 from bidsapp.cli.signals import Terminate, error_of, interruptible
-from bidsapp.errors import NO_ROOM, AppError, CannotCreateError, ExitCode
+from bidsapp.errors import NO_ROOM, AppError, CannotCreateError, ExitCode, InputOutputError
 from bidsapp.home import at_home
 from bidsapp.launch import follows
 from bidsapp.status import RunStatus, VisitStatus, pending

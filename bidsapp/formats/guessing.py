@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from bidsapp.errors import AppError, NoInputError
+from bidsapp.errors import DataError
 from bidsapp.formats.mapping import Item, label_of, numbered
-from bidsapp.formats.recipes import Sorted
+from bidsapp.formats.sorting import Sorted
 from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bidsapp.errors import AppError
     from bidsapp.formats.discover import Found
 
+SEVERAL_PATIENTS = "slices of several patients: put those of each into a folder of their own"
 GADOLINIUM = {"ce": "gadolinium"}
 # The first that matches counts: a T2-FLAIR is a FLAIR, and a T1 after contrast is told from one before.
 WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
@@ -47,32 +49,39 @@ def guess(found: Sequence[Found]) -> Sorted:
     NoInputError
         Nothing has a contrast that could be told.
     """
-    items: list[Item] = []
-    left_out: dict[str, list[str]] = {}
+    made = Sorted()
     for candidate in found:
-        made = _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
-        for item in made:
-            if isinstance(item, Item):
-                items.append(item)
-            else:
-                left_out.setdefault(item, []).append(candidate.name)
-    if not items:
-        hint = "write a mapping; or is this another folder than you thought?"
-        raise NoInputError(f"no contrast could be told of any of {len(found)} images", hint)
-    return Sorted(tuple(numbered(items)), left_out)
+        for one in _of(candidate):
+            made.put(candidate.name, one)
+    hint = "write a mapping; or is this another folder than you thought?"
+    made.check_any(f"no contrast could be told of any of {len(found)} images", hint)
+    made.items = numbered(made.items)
+    return made
 
 
-def _guessed_series(candidate: Found) -> list[Item | str]:
+def _of(candidate: Found) -> Sequence[Item | str | AppError]:
+    if candidate.aside:
+        return [candidate.aside]
+    return _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
+
+
+def _guessed_series(candidate: Found) -> Sequence[Item | str | AppError]:
     """Guess every series of a DICOM folder by itself."""
     from bidsapp.formats.dicom import dicom_files, series_source
-    from bidsapp.formats.series import series_of
+    from bidsapp.formats.series import by_number, series_of
 
     try:
         series = series_of(dicom_files(candidate.path))
-    except AppError as error:
-        return [error.message]
-    made = []
+    except DataError as error:
+        return [error]
+    if len({patient for one in series for patient in one.patients}) > 1:
+        return [SEVERAL_PATIENTS]
+    numbers = by_number(series)
+    made: list[Item | str] = []
     for one in series:
+        if len(series) > 1 and one.number not in numbers:
+            made.append(f"several series {one.number} in one folder: put each into a folder of its own")
+            continue
         item = _guessed(candidate, "ct" if one.modality == "CT" else one.description)
         if isinstance(item, Item) and len(series) > 1:
             item = replace(item, source=series_source(candidate.path, one.number, root=candidate.name == "."))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import re
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidsapp.errors import NoInputError, UsageError
+from bidsapp.errors import UsageError
 from bidsapp.formats.mapping import CONTRASTS, Item, label_of, numbered
+from bidsapp.formats.sorting import Sorted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bidsapp.formats.discover import Found
 
@@ -81,22 +82,6 @@ class Recipe:
     ignored: tuple[tuple[re.Pattern[str], str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Sorted:
-    """What a recipe or a guess made of a folder.
-
-    Attributes
-    ----------
-    items : tuple of Item
-        To convert.
-    left_out : Mapping of str to list of str
-        Reason → names.
-    """
-
-    items: tuple[Item, ...]
-    left_out: Mapping[str, list[str]] = field(default_factory=dict)
-
-
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the software."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -148,20 +133,13 @@ def apply_recipe(recipe: Recipe, found: Sequence[Found], subjects: Path | None =
             f"{recipe.name} needs --subjects: {recipe.subjects}", "columns scan, participant, session"
         )
     people = _people(subjects) if subjects else {}
-    items: list[Item] = []
-    left_out: dict[str, list[str]] = {}
+    made = Sorted()
     for candidate in found:
-        made = _sorted(recipe, candidate, people)
-        if isinstance(made, Item):
-            items.append(made)
-        else:
-            left_out.setdefault(made, []).append(candidate.name)
-    if not items:
-        message = f"nothing among {len(found)} files is named as in {recipe.name}"
-        raise NoInputError(message, "check the folder; or write a mapping, or a recipe of your own")
-    if recipe.sessions == "order":
-        items = _in_order(items)
-    return Sorted(tuple(numbered(items)), left_out)
+        made.put(candidate.name, candidate.aside or _sorted(recipe, candidate, people))
+    message = f"nothing among {len(found)} files is named as in {recipe.name}"
+    made.check_any(message, "check the folder; or write a mapping, or a recipe of your own")
+    made.items = numbered(_in_order(made.items) if recipe.sessions == "order" else made.items)
+    return made
 
 
 def _recipe(content: Mapping[str, Any]) -> Recipe:
@@ -229,9 +207,8 @@ def _sorted(recipe: Recipe, candidate: Found, people: Mapping[str, tuple[str, st
     return "no rule of the recipe matches"
 
 
-def _in_order(items: Iterable[Item]) -> list[Item]:
+def _in_order(items: Sequence[Item]) -> list[Item]:
     """Replace sessions, which are dates, by their number among the participant's: a date tells too much."""
-    items = list(items)
     dates: dict[str, set[str]] = {}
     for item in items:
         dates.setdefault(item.participant, set()).add(item.session or "")

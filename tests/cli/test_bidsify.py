@@ -94,6 +94,30 @@ def test_an_empty_or_missing_source_is_told(tmp_path, capsys):
     assert "no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("others", "status"), [(True, 1), (False, 65)])
+def test_damaged_slices_are_refused_and_not_left_out(source, tmp_path, capsys, others, status):
+    folder = source if others else tmp_path / "slices"
+    (folder / "patient02").mkdir(parents=True)
+    for name in ("IM0", "IM1"):
+        (folder / "patient02" / name).write_bytes(
+            bytes(128) + b"DICM" if name == "IM0" else b"the scanner was down"
+        )
+    for words in (["--guess"], ["--guess", "--yes"]):
+        assert main([str(folder), str(tmp_path / "bids"), *words]) == status
+        assert "refused: " in capsys.readouterr().err
+    assert len(list((tmp_path / "bids").rglob("*.nii.gz"))) == 2 * others
+
+
+def test_the_reason_is_told_where_nothing_is_left(tmp_path, capsys):
+    write_nifti(tmp_path / "source/anna/t1_mask.nii", *image())
+    reason = "anna/t1_mask.nii: named like a mask, a map or another kind of series"
+    assert main([str(tmp_path / "source"), str(tmp_path / "bids"), "--guess"]) == 66
+    assert reason in capsys.readouterr().err
+    write_nifti(tmp_path / "ixi/IXI002-Guys-0828-DTI-03.nii.gz", *image())
+    assert main([str(tmp_path / "ixi"), str(tmp_path / "bids"), "--recipe", "IXI"]) == 66
+    assert "IXI002-Guys-0828-DTI-03.nii.gz: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["bidsify", "slices"])
 def test_help_loads_nothing_heavy(command):
     heavy = sorted({*HEAVY, "pydicom", "tifffile"})

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from bidsapp.errors import NoInputError
-from bidsapp.formats.discover import Found, discover
+from bidsapp.formats.discover import Found
 from bidsapp.formats.guessing import guess
-
-from ..fabricated import image, write_analyze, write_nifti, write_parrec
 
 
 def guessed(*names):
@@ -49,18 +47,3 @@ def test_repeated_contrasts_become_runs():
         "sub-s1/anat/sub-s1_run-1_T1w.nii.gz",
         "sub-s1/anat/sub-s1_run-2_T1w.nii.gz",
     ]
-
-
-def test_two_files_of_one_image_are_one_candidate(tmp_path):
-    write_nifti(tmp_path / "a/t1.nii.gz", *image())
-    write_analyze(tmp_path / "a/t2.hdr", image()[0])
-    write_parrec(tmp_path / "b/flair.PAR", *image())
-    (tmp_path / "b/readme.txt").write_text("x")
-    assert [one.name for one in discover(tmp_path)] == ["a/t1.nii.gz", "a/t2.hdr", "b/flair.PAR"]
-
-
-def test_folders_below_dicom_slices_are_no_candidates_of_their_own(tmp_path):
-    for folder in ("case1/CT", "case1/CT/part2"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "1").write_bytes(bytes(128) + b"DICM")
-    assert [(one.name, one.dicom) for one in discover(tmp_path)] == [("case1/CT", True)]
