@@ -152,6 +152,17 @@ def test_two_patients_never_become_one(tmp_path):
         read_volume(tmp_path / "p02", PLAIN)
 
 
+@pytest.mark.parametrize(("second", "runs"), [("AA", ["1", "2"]), ("BB", [])])
+def test_headers_tell_whether_folders_are_of_one_patient(tmp_path, second, runs):
+    for name, patient in (("one", "AA"), ("two", second)):
+        write_dicom(tmp_path / "DICOM" / name, *image(), description="t1", PatientID=patient)
+    write_dicom(tmp_path / "p09", *image(), description="t1")
+    made = guess(discover(tmp_path))
+    assert [item.entities.get("run") for item in made.items if item.participant == "DICOM"] == runs
+    told = "headers name several patients of what would be sub-DICOM: write a mapping"
+    assert made.left_out == ({} if runs else {told: ["DICOM/one", "DICOM/two"]})
+
+
 def test_series_that_no_number_tells_apart_need_folders_of_their_own(tmp_path):
     for name, number in (("a", 3), ("b", 3), ("c", 4)):
         write_dicom(tmp_path / "p01" / name, *image(), number=number, description="t1")
