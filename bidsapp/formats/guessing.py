@@ -118,7 +118,7 @@ def _clashes(guesses: Sequence[_Guess]) -> Iterable[str]:
     for visit, one in zip(visits, guesses, strict=True):
         label, alike = f"sub-{one.item.participant}", sorted(names[one.item.participant])
         # A header that names the same patient everywhere tells that they are one person's.
-        one_patient = one.patients == patients.get(visit) != {""}
+        one_patient = any(one.patients) and one.patients >= patients[visit]
         if len(alike) > 1:
             yield f"{', '.join(alike[:SHOWN])} would all be {label}: write a mapping"
         elif len(patients.get(visit, ())) > 1:

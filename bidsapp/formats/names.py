@@ -99,7 +99,7 @@ def session_of(parts: Sequence[str]) -> str | None:
 
 
 def person_of(folders: Sequence[str], stem: str) -> Person:
-    """Return whose an image is, by ``sub-``, ``patient`` or the like, else by a folder or the beginning of its name."""
+    """Return whose an image is, by ``sub-``, ``patient`` or the like, else by a folder or how its name begins."""
     for depth, part in enumerate((*folders, stem)):
         for match in SUBJECT.finditer(part):
             label = next(filter(None, match.groups()))

@@ -94,6 +94,26 @@ def test_columns_and_rows_of_participants_stay(places):
     assert (root / "participants.tsv").read_text() == "participant_id\tage\nsub-01\t33\nsub-02\tn/a\n"
 
 
+def test_participants_without_a_folder_yet_stay(places):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t33\nsub-09\t44\n")
+    assert bidsify(places, A, C) == 0
+    rows = "participant_id\tage\nsub-01\t33\nsub-02\tn/a\nsub-09\t44\n"
+    assert (root / "participants.tsv").read_text() == rows
+
+
+@pytest.mark.parametrize("name", ["participants.tsv", ".bidsignore", "sourcedata/provenance.tsv"])
+def test_a_file_in_another_encoding_is_told_before_anything_is_converted(places, capsys, name):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    (root / name).write_bytes("filename\nMüller\n".encode("latin-1"))
+    before = tree(root)
+    assert bidsify(places, A, C) == 65
+    assert f"{root / name}: cannot be read: it is not in UTF-8 (byte 10)" in capsys.readouterr().err
+    assert tree(root) == before
+
+
 def test_another_source_does_not_overwrite_unasked(places, capsys):
     source, root, _ = places
     assert bidsify(places, A) == 0
