@@ -70,6 +70,15 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(given: argparse.Namespace) -> ExitCode:
+    from bidsapp.formats.conversion import as_app_error
+
+    try:
+        return _convert(given)
+    except OSError as error:
+        raise as_app_error(error, given.bids_dir) from error
+
+
+def _convert(given: argparse.Namespace) -> ExitCode:
     from bidsapp.console import progress_bar
     from bidsapp.formats.conversion import convert
     from bidsapp.formats.dataset import check_root

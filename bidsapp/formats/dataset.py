@@ -89,7 +89,8 @@ def finish_dataset(root: Path, items: Iterable[Item]) -> None:
 
 def read_provenance(root: Path) -> dict[str, dict[str, str]]:
     """Return path of an image → its row, of a dataset's table; none where there is no table."""
-    return {row["filename"]: row for row in read_table(root / PROVENANCE) if row.get("filename")}
+    rows = [{**dict.fromkeys(COLUMNS, ""), **row} for row in read_table(root / PROVENANCE)]
+    return {row["filename"]: row for row in rows if row["filename"]}
 
 
 def write_provenance(root: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import nibabel as nib
 import numpy as np
 
-from bidsapp.errors import DataError, UsageError
+from bidsapp.errors import DataError, InputOutputError, UsageError
 from bidsapp.formats.deidentify import allowed
 from bidsapp.formats.limits import check_claim
 from bidsapp.formats.recognize import is_bystander, recognized
@@ -92,17 +93,23 @@ def dicom_files(folder: Path) -> list[Path]:
     ------
     DataError
         A file is damaged or something else: a slice may be lost, which nobody would see.
+    InputOutputError
+        A folder cannot be read.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder", "check the mapping and the source folder")
     files = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() or is_bystander(path):
+    for path in sorted(Path(here) / name for here, _, names in os.walk(folder, onerror=_unread) for name in names):
+        if is_bystander(path):
             continue
         if recognized(path) != "DICOM":
             raise DataError(f"{path}: is no DICOM, but lies among the slices", "move it out of the folder")
         files.append(path)
     return files
+
+
+def _unread(error: OSError) -> NoReturn:
+    raise InputOutputError(f"{error.filename}: {error.strerror}", "make it readable, or move it away") from error
 
 
 def _converted(folder: Path, series: Series, options: ReadOptions) -> Volume:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, InputOutputError
 from bidsapp.formats.mapping import CONTRASTS, Item, numbered
 from bidsapp.formats.names import NO_SCAN, Person, contrast_of, is_no_scan, person_of, session_of
 from bidsapp.formats.sorting import SHOWN, Sorted
@@ -72,7 +72,7 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
 
     try:
         series = series_of(dicom_files(candidate.path))
-    except DataError as error:
+    except (DataError, InputOutputError) as error:
         return [error]
     if len({patient for one in series for patient in one.patients}) > 1:
         return [SEVERAL_PATIENTS]

@@ -118,6 +118,14 @@ def test_the_reason_is_told_where_nothing_is_left(tmp_path, capsys):
     assert "IXI002-Guys-0828-DTI-03.nii.gz: " in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_read_or_made_ends_in_a_line(source, tmp_path, capsys):
+    long = tmp_path / ("x" * 300)
+    assert main([str(long), str(tmp_path / "bids"), "--guess"]) == 74
+    assert main([str(source), str(long), "--guess", "--yes"]) == 73
+    said = capsys.readouterr().err.splitlines()
+    assert [line.count("File name too long") for line in said if "stopped" in line] == [1, 1]
+
+
 @pytest.mark.parametrize("command", ["bidsify", "slices"])
 def test_help_loads_nothing_heavy(command):
     heavy = sorted({*HEAVY, "pydicom", "tifffile"})

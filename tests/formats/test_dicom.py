@@ -1,6 +1,7 @@
 """DICOM series that are volumes are converted; those that are none are refused by name; nobody is named."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 pytest.importorskip("dcm2niix")
 pytest.importorskip("pydicom")
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, InputOutputError
+from bidsapp.formats import dicom
 from bidsapp.formats.deidentify import NUMBERS, WORDS, allowed
 from bidsapp.formats.discover import discover
 from bidsapp.formats.guessing import SEVERAL_PATIENTS, guess
@@ -186,6 +188,21 @@ def test_a_damaged_folder_is_refused_by_a_guess_too(tmp_path):
     made = guess(discover(tmp_path))
     assert [item.participant for item in made.items] == ["01"]
     assert ["0005.dcm: no DICOM" in error.message for error in made.refused] == [True]
+
+
+def test_a_folder_among_the_slices_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    folder = write_dicom(tmp_path / "p01", *image(), description="t1")
+    walk = dicom.os.walk
+
+    def locked(top, onerror=None):
+        if Path(top) == folder:
+            onerror(PermissionError(13, "Permission denied", str(folder / "more")))
+        return walk(top, onerror=onerror)
+
+    monkeypatch.setattr(dicom.os, "walk", locked)
+    with pytest.raises(InputOutputError, match="p01/more: Permission denied"):
+        read_volume(folder, PLAIN)
+    assert [error.exit_code for error in guess(discover(tmp_path)).refused] == [74]
 
 
 def test_a_damaged_slice_or_a_stranger_costs_the_series(tmp_path):
