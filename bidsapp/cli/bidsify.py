@@ -149,9 +149,10 @@ def _show(given: argparse.Namespace, chosen: Sorted) -> ExitCode:
     from bidsapp.formats.conversion import Outcome
     from bidsapp.formats.mapping import write_mapping
 
-    sys.stdout.write(write_mapping(chosen.items, given.source))
-    sys.stderr.write(
-        "synthprep-bidsify: this is a guess, and nothing was written. If it is right: --guess --yes. If not: "
-        f"keep the table, mend it, and give it as --mapping ({len(chosen.items)} images)\n"
-    )
+    if chosen.items:
+        sys.stdout.write(write_mapping(chosen.items, given.source))
+        sys.stderr.write(
+            "synthprep-bidsify: this is a guess, and nothing was written. If it is right: --guess --yes. If not: "
+            f"keep the table, mend it, and give it as --mapping ({len(chosen.items)} images)\n"
+        )
     return _say_refused(Outcome([item.goal for item in chosen.items], refused=chosen.refused))

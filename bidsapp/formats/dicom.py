@@ -35,7 +35,7 @@ def split_source(source: Path) -> tuple[Path, str | None]:
     ``FOLDER/#SERIES`` is the same: of a source folder that holds the slices itself a table says ``#SERIES``.
     """
     folder, mark, number = source.name.rpartition("#")
-    if not (mark and number.isdecimal()):
+    if not (mark and number.isdecimal()) or source.is_dir():
         return source, None
     return (source.with_name(folder) if folder else source.parent), number
 

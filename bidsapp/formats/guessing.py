@@ -42,7 +42,7 @@ def guess(found: Sequence[Found]) -> Sorted:
     Raises
     ------
     NoInputError
-        Nothing has a contrast that could be told.
+        Nothing could be guessed of any of them.
     """
     made, guesses = Sorted(), list[_Guess]()
     for candidate in found:
@@ -54,7 +54,7 @@ def guess(found: Sequence[Found]) -> Sorted:
     for one, why in zip(guesses, _clashes(guesses), strict=True):
         made.put(one.name, why or one.item)
     hint = "write a mapping; or is this another folder than you thought?"
-    made.check_any(f"no contrast could be told of any of {len(found)} images", hint)
+    made.check_any(f"nothing of {len(found)} images could be guessed", hint)
     made.items = numbered(made.items)
     return made
 

@@ -18,7 +18,8 @@ POST = "“post” may mean a contrast agent or a later time: write a mapping"
 GADOLINIUM = {"ce": "gadolinium"}
 # A digit or a separator follows: `\b` does not see the end of a word before an underscore.
 END = r"(?![a-z])"
-T1 = r"t1|mp-?rage|mp2rage|spgr|bravo|tfe"
+# `ct1` is the first CT.
+T1 = r"(?<!c)t1|mp-?rage|mp2rage|spgr|bravo|tfe"
 AGENT = rf"(?:ce|gd|gad[a-z]*){END}"
 NOT_BEFORE = r"(?<![a-z])(?<!pre[-_ ])(?<!no[-_ ])(?<!non[-_ ])(?<!without[-_ ])"
 LATER = r"(?![-_ ]?(?:op|surg|treat|ther|chemo|rt))"
@@ -32,7 +33,7 @@ WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (rf"(?<![a-z])post{END}.*(?:{T1})", POST, {}),
     (r"t2[ _-]?(star|\*)|gre\b|hemo", "T2starw", {}),
     (T1, "T1w", {}),
-    (r"t2", "T2w", {}),
+    (r"(?<!c)t2", "T2w", {}),
     (r"(^|[^a-z])pd(w|[^a-z]|$)", "PDw", {}),
     (r"(^|[^a-z])ct([^a-z]|$)", CT, {}),
 )
@@ -106,9 +107,11 @@ def person_of(folders: Sequence[str], stem: str) -> Person:
             if not _is_contrast(label):
                 name = label_of(match[0]).lower()
                 return Person(label, name, (*folders[:depth], name))
-    first = re.split(r"[_ -]", stem)[0]
+    # What names a session names nobody: `anna_visit1` is Anna's, and `visit1` is anybody's.
+    *names, first = (SESSION.sub("", part).strip("_- ") for part in (*folders, stem))
+    first = re.split(r"[_ -]", first)[0]
     begins = "" if _is_contrast(first) else first
-    name = next((folder for folder in folders if not _is_contrast(folder)), begins)
+    name = next((one for one in names if one and not _is_contrast(one)), begins)
     return Person(label_of(name), name, (*folders, begins))
 
 

@@ -104,7 +104,9 @@ def test_damaged_slices_are_refused_and_not_left_out(source, tmp_path, capsys, o
         )
     for words in (["--guess"], ["--guess", "--yes"]):
         assert main([str(folder), str(tmp_path / "bids"), *words]) == status
-        assert "refused: " in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert "refused: " in said.err
+        assert bool(said.out) == (others and "--yes" not in words)
     assert len(list((tmp_path / "bids").rglob("*.nii.gz"))) == 2 * others
 
 

@@ -190,6 +190,11 @@ def test_a_damaged_folder_is_refused_by_a_guess_too(tmp_path):
     assert ["0005.dcm: no DICOM" in error.message for error in made.refused] == [True]
 
 
+def test_a_folder_may_be_called_as_a_series_is(tmp_path):
+    folder = write_dicom(tmp_path / "T1#2", *image(seed=2))
+    assert_same(read_volume(folder, PLAIN), *image(seed=2), atol=1e-3)
+
+
 def test_a_folder_among_the_slices_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     folder = write_dicom(tmp_path / "p01", *image(), description="t1")
     walk = dicom.os.walk

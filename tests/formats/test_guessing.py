@@ -43,6 +43,9 @@ def guessed(*names):
         ("project1/T1.nii", "sub-project1/anat/sub-project1_T1w.nii.gz"),
         ("anna/t1_mprage_sag_p2_iso.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
         ("anna/patient_T1.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("anna_visit1/T1.nii", "sub-anna/ses-1/anat/sub-anna_ses-1_T1w.nii.gz"),
+        ("ses-2/anna_T1.nii", "sub-anna/ses-2/anat/sub-anna_ses-2_T1w.nii.gz"),
+        ("pt3_ct1.nii", "sub-3/ct/sub-3_ct.nii.gz"),
         ("T1/anna.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
         ("anna/T1_masked.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
     ],
@@ -110,10 +113,11 @@ def test_masks_and_maps_are_no_scans(name):
 
 
 def test_two_names_with_one_label_are_left_out():
-    items, left_out = guessed("Müller/T1.nii", "Möller/T1.nii", "张三/T1.nii", "T1.nii", "anna/T1.nii")
+    nobody = ["张三/T1.nii", "T1.nii", "visit1/T1.nii", "time_1_T1.nii"]
+    items, left_out = guessed("Müller/T1.nii", "Möller/T1.nii", *nobody, "anna/T1.nii")
     assert list(items) == ["anna/T1.nii"]
     assert left_out == {
-        NO_LABEL: ["张三/T1.nii", "T1.nii"],
+        NO_LABEL: nobody,
         "Möller, Müller would all be sub-Mller: write a mapping": ["Müller/T1.nii", "Möller/T1.nii"],
     }
 
@@ -149,7 +153,7 @@ def test_what_cannot_be_told_is_left_out_by_reason():
         "named like a mask, a map or another kind of series": ["s1/lesion_mask.nii", "s1/dwi_t2.nii"],
         "its contrast could not be told": ["s1/brain.nii"],
     }
-    with pytest.raises(NoInputError, match="no contrast could be told of any of 1 images"):
+    with pytest.raises(NoInputError, match=r"nothing of 1 images could be guessed; brain\.nii: its contrast"):
         guessed("brain.nii")
 
 
