@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, InputOutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,12 @@ STRANGERS = (
     (b"\xfd7zXZ", "packed by xz", "unpack it first"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
 )
+
+
+def unreadable(error: OSError) -> InputOutputError:
+    """Return the error of a file or folder of the source that the system does not let us read."""
+    message = f"{error.filename}: {error.strerror or error}"
+    return InputOutputError(message, "make it readable, or move it out of the source folder")
 
 
 def named_format(path: Path) -> tuple[str, ...]:
