@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 import nibabel as nib
 import numpy as np
 
-from bidsapp.errors import DataError, InputOutputError, UsageError
+from bidsapp.errors import DataError, UsageError
 from bidsapp.formats.deidentify import allowed
 from bidsapp.formats.limits import check_claim
-from bidsapp.formats.recognize import is_bystander, recognized
+from bidsapp.formats.recognize import is_bystander, recognized, unreadable
 from bidsapp.formats.series import INSTALL, Series, by_number, check_series, header_affine, series_of
 from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume, shear_of
 from bidsapp.imaging.headers import MAX_SHEAR
@@ -109,7 +109,7 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def _unread(error: OSError) -> NoReturn:
-    raise InputOutputError(f"{error.filename}: {error.strerror}", "make it readable, or move it away") from error
+    raise unreadable(error) from error
 
 
 def _converted(folder: Path, series: Series, options: ReadOptions) -> Volume:

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsapp.errors import AppError, InputOutputError, UsageError
-from bidsapp.formats.recognize import HEADER_OF, ending_of, is_bystander, named_format
+from bidsapp.errors import AppError, UsageError
+from bidsapp.formats.recognize import HEADER_OF, ending_of, is_bystander, named_format, unreadable
 
 DICOM_PREAMBLE = 132
 TWIN = "the same name lies beside it unpacked, and is taken"
@@ -69,10 +69,7 @@ def discover(root: Path) -> list[Found]:
 
 
 def _unread(path: Path, root: Path, error: OSError) -> Found:
-    refused = InputOutputError(
-        f"{path}: {error.strerror}", "make it readable, or move it out of the source folder"
-    )
-    return Found(path, path.relative_to(root).as_posix(), dicom=False, aside=refused)
+    return Found(path, path.relative_to(root).as_posix(), dicom=False, aside=unreadable(error))
 
 
 def _is_second(path: Path) -> bool:
@@ -85,9 +82,11 @@ def _is_second(path: Path) -> bool:
 
 
 def _is_dicom(path: Path, errors: list[OSError]) -> bool:
-    if named_format(path) not in {(), ("DICOM",)} or is_bystander(path) or not path.is_file():
+    if named_format(path) not in {(), ("DICOM",)} or is_bystander(path):
         return False
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(DICOM_PREAMBLE)[128:] == b"DICM"
     except OSError as error:

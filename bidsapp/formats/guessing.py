@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.errors import DataError, InputOutputError
 from bidsapp.formats.mapping import CONTRASTS, Item, numbered
 from bidsapp.formats.names import NO_SCAN, Person, contrast_of, is_no_scan, person_of, session_of
+from bidsapp.formats.recognize import unreadable
 from bidsapp.formats.sorting import SHOWN, Sorted
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
         series = series_of(dicom_files(candidate.path))
     except (DataError, InputOutputError) as error:
         return [error]
+    except OSError as error:
+        return [unreadable(error)]
     if len({patient for one in series for patient in one.patients}) > 1:
         return [SEVERAL_PATIENTS]
     numbers = by_number(series)

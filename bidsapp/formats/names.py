@@ -37,6 +37,7 @@ WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (r"(^|[^a-z])pd(w|[^a-z]|$)", "PDw", {}),
     (r"(^|[^a-z])ct([^a-z]|$)", CT, {}),
 )
+BARE = re.compile(rf"(?:{T1}|t2f?|t2[-_ ]?star|pd|ct|flair|post)w?[-_ +]*(?:ce|c|gd|km|post)?", re.I)
 # `c1` and the like before a name are SPM's tissue maps.
 LEFT_OUT = re.compile(
     rf"(?:mask|seg|segment|segmentation|parcellation|label|map|pve|pveseg)s?{END}|t1rho|^(?:mw|w|r)*c[1-6](?=[a-z])"
@@ -117,4 +118,4 @@ def person_of(folders: Sequence[str], stem: str) -> Person:
 
 def _is_contrast(word: str) -> bool:
     """Return whether a word names a contrast and nothing else: nobody is called ``T1w``."""
-    return any(re.fullmatch(rf"(?:{pattern})w?", word, re.I) for pattern, _, _ in WORDS)
+    return bool(BARE.fullmatch(word))

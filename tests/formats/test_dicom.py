@@ -210,6 +210,22 @@ def test_a_folder_among_the_slices_that_cannot_be_read_is_refused(tmp_path, monk
     assert [error.exit_code for error in guess(discover(tmp_path)).refused] == [74]
 
 
+def test_a_slice_that_cannot_be_read_costs_its_series(tmp_path, monkeypatch):
+    write_dicom(tmp_path / "p01", *image(), description="t1")
+    write_dicom(tmp_path / "p02", *image(seed=2), description="t1")
+    recognized = dicom.recognized
+
+    def locked(path):
+        if path.parent.name == "p02":
+            raise PermissionError(13, "Permission denied", str(path))
+        return recognized(path)
+
+    monkeypatch.setattr(dicom, "recognized", locked)
+    made = guess(discover(tmp_path))
+    assert [item.participant for item in made.items] == ["01"]
+    assert [error.message.endswith("0000.dcm: Permission denied") for error in made.refused] == [True]
+
+
 def test_a_damaged_slice_or_a_stranger_costs_the_series(tmp_path):
     folder = write_dicom(tmp_path / "series", *image())
     (folder / "notes.txt").write_text("bystanders are passed over")

@@ -45,6 +45,7 @@ def guessed(*names):
         ("anna/patient_T1.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
         ("anna_visit1/T1.nii", "sub-anna/ses-1/anat/sub-anna_ses-1_T1w.nii.gz"),
         ("ses-2/anna_T1.nii", "sub-anna/ses-2/anat/sub-anna_ses-2_T1w.nii.gz"),
+        ("anna_T1_gd/scan.nii", "sub-annaT1gd/anat/sub-annaT1gd_ce-gadolinium_T1w.nii.gz"),
         ("pt3_ct1.nii", "sub-3/ct/sub-3_ct.nii.gz"),
         ("T1/anna.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
         ("anna/T1_masked.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
