@@ -15,9 +15,8 @@ from bidsapp.errors import ExitCode, NoInputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bidsapp.formats.recipes import Sorted
-
-SHOWN = 3
+    from bidsapp.formats.conversion import Outcome
+    from bidsapp.formats.sorting import Sorted
 
 
 @command("synthprep-bidsify")
@@ -64,6 +63,15 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(given: argparse.Namespace) -> ExitCode:
+    from bidsapp.formats.conversion import as_app_error
+
+    try:
+        return _convert(given)
+    except OSError as error:
+        raise as_app_error(error, given.bids_dir) from error
+
+
+def _convert(given: argparse.Namespace) -> ExitCode:
     from bidsapp.console import progress_bar
     from bidsapp.formats.conversion import convert
     from bidsapp.formats.dataset import check_root
@@ -72,10 +80,10 @@ def _run(given: argparse.Namespace) -> ExitCode:
 
     logging.getLogger("nibabel").setLevel(logging.ERROR)
     chosen, name, licence = _chosen(given)
-    _say_left_out(chosen)
+    for line in chosen.reasons():
+        sys.stderr.write(f"synthprep-bidsify: left out: {line}\n")
     if given.guess and not given.yes:
-        _show(given, chosen)
-        return ExitCode.OK
+        return _show(given, chosen)
     check_items(chosen.items)
     check_root(given.bids_dir, given.source)
     options = ReadOptions(given.handedness, tilt=given.tilt, remove_table=given.remove_table)
@@ -90,9 +98,8 @@ def _run(given: argparse.Namespace) -> ExitCode:
             overwrite=given.overwrite,
             on_item=update,
         )
-    for error in outcome.refused:
-        sys.stderr.write(f"synthprep-bidsify: refused: {error}\n")
-    code = outcome.exit_code
+    outcome.refused[:0] = chosen.refused
+    code = _say_refused(outcome)
     sys.stderr.write(
         f"synthprep-bidsify: {len(outcome.converted)} converted, {len(outcome.unchanged)} there already, "
         f"{len(outcome.refused)} refused: {given.bids_dir} [exit {int(code)}]\n"
@@ -105,13 +112,14 @@ def _chosen(given: argparse.Namespace) -> tuple[Sorted, str, str]:
     from bidsapp.formats.discover import discover
     from bidsapp.formats.guessing import guess
     from bidsapp.formats.mapping import read_mapping
-    from bidsapp.formats.recipes import Sorted, apply_recipe, read_recipe
+    from bidsapp.formats.recipes import apply_recipe, read_recipe
+    from bidsapp.formats.sorting import Sorted
 
     name = given.source.resolve().name
     if given.mapping:
         if not given.source.is_dir():
             raise UsageError(f"{given.source}: no such folder", "give the folder that the images lie in")
-        return Sorted(tuple(read_mapping(given.mapping, given.source))), name, ""
+        return Sorted(read_mapping(given.mapping, given.source)), name, ""
     recipe = read_recipe(given.recipe) if given.recipe else None
     if recipe is not None and recipe.already_bids:
         apply_recipe(recipe, [])
@@ -123,18 +131,21 @@ def _chosen(given: argparse.Namespace) -> tuple[Sorted, str, str]:
     return apply_recipe(recipe, found, given.subjects), recipe.name, recipe.license
 
 
-def _say_left_out(chosen: Sorted) -> None:
-    for reason, names in chosen.left_out.items():
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        sys.stderr.write(f"synthprep-bidsify: left out: {', '.join(names[:SHOWN])}{more}: {reason}\n")
+def _say_refused(outcome: Outcome) -> ExitCode:
+    for error in outcome.refused:
+        sys.stderr.write(f"synthprep-bidsify: refused: {error}\n")
+    return outcome.exit_code
 
 
-def _show(given: argparse.Namespace, chosen: Sorted) -> None:
-    """Print the guess as a table that ``--mapping`` takes."""
+def _show(given: argparse.Namespace, chosen: Sorted) -> ExitCode:
+    """Print the guess as a table that ``--mapping`` takes; the status is that of converting it."""
+    from bidsapp.formats.conversion import Outcome
     from bidsapp.formats.mapping import write_mapping
 
-    sys.stdout.write(write_mapping(chosen.items, given.source))
-    sys.stderr.write(
-        "synthprep-bidsify: this is a guess, and nothing was written. If it is right: --guess --yes. If not: "
-        f"keep the table, mend it, and give it as --mapping ({len(chosen.items)} images)\n"
-    )
+    if chosen.items:
+        sys.stdout.write(write_mapping(chosen.items, given.source))
+        sys.stderr.write(
+            "synthprep-bidsify: this is a guess, and nothing was written. If it is right: --guess --yes. If not: "
+            f"keep the table, mend it, and give it as --mapping ({len(chosen.items)} images)\n"
+        )
+    return _say_refused(Outcome([item.goal for item in chosen.items], refused=chosen.refused))

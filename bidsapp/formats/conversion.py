@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -12,14 +13,13 @@ import numpy as np
 from bidsapp import __version__
 from bidsapp.bids.names import sidecar
 from bidsapp.bids.sink import write_image
-from bidsapp.errors import AppError, CannotCreateError, ExitCode
+from bidsapp.errors import AppError, CannotCreateError, ExitCode, InputOutputError
 from bidsapp.formats.dataset import begin_dataset, finish_dataset, read_provenance, write_provenance
-from bidsapp.formats.reading import digest_of, format_of, read_volume
+from bidsapp.formats.reading import UNREADABLE, digest_of, format_of, read_volume
 from bidsapp.formats.volume import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from bidsapp.formats.mapping import Item
     from bidsapp.formats.volume import Volume
@@ -90,31 +90,40 @@ def convert(
         if on_item is not None:
             on_item(number, item.goal)
         try:
-            volume = _read(item, source, root, options, rows, overwrite=overwrite)
-            if volume is not None:
+            made = _read(item, source, root, options, rows, overwrite=overwrite)
+            if made is not None:
                 begin_dataset(root, name, licence)
-                _write(item, volume, root / item.goal)
+                _write(item, made[0], root / item.goal)
+                rows[item.goal] = made[1]  # not before: of an image that could not be written the old row holds
                 write_provenance(root, rows)
         except AppError as error:
             outcome.refused.append(error)
             continue
         except OSError as error:
-            message = f"{error.filename or item.source}: {error.strerror or error}"
-            outcome.refused.append(CannotCreateError(message, "check disk space and permissions"))
+            outcome.refused.append(as_app_error(error, root))
             continue
-        (outcome.unchanged if volume is None else outcome.converted).append(item.goal)
+        (outcome.unchanged if made is None else outcome.converted).append(item.goal)
     if outcome.converted or outcome.unchanged:
         there = {*outcome.converted, *outcome.unchanged}
         finish_dataset(root, [item for item in items if item.goal in there])
     return outcome
 
 
+def as_app_error(error: OSError, root: Path) -> AppError:
+    """Return an error of the system as one of the dataset that could not be written, or else of another file."""
+    message = f"{error.filename or root}: {error.strerror or error}"
+    file, goal = Path(error.filename or root).absolute(), root.absolute()
+    if goal in {file, *file.parents} or file in goal.parents:
+        return CannotCreateError(message, "check disk space, permissions and the length of names")
+    return InputOutputError(message, "check permissions and the length of names, or leave it out")
+
+
 def _read(
-    item: Item, source: Path, root: Path, options: ReadOptions, rows: dict[str, Any], *, overwrite: bool
-) -> Volume | None:
-    """Read what is to be written, and note where it comes from; ``None`` where it is there already."""
+    item: Item, source: Path, root: Path, options: ReadOptions, rows: Mapping[str, Any], *, overwrite: bool
+) -> tuple[Volume, dict[str, str]] | None:
+    """Return what is to be written and its row of the provenance; ``None`` where it is there already."""
     goal, found = root / item.goal, format_of(item.source)
-    options = _options(item, options)
+    options = _options(item, options).of(found, item.contrast)
     row = {
         "filename": item.goal,
         "source": item.source.relative_to(source).as_posix(),
@@ -123,17 +132,50 @@ def _read(
         "options": options.said,
     }
     known = rows.get(item.goal, {})
-    same = all((known.get(name) or "n/a") == (row[name] or "n/a") for name in ("sha256", "options"))
-    if goal.is_file() and same:
+    if goal.is_file() and _is_same(known, row, options):
         return None
     if goal.is_file() and known and not overwrite:
-        was = known["source"] + (f" ({known['options']})" if known["options"] != "n/a" else "")
-        raise CannotCreateError(f"{item.source}: {goal} is there already, made from {was}", OVERWRITE)
+        raise CannotCreateError(f"{item.source}: {goal} is there already, {_made(known, row)}", OVERWRITE)
+    if not goal.is_file():
+        _check_renamed(row, rows, root, options)
     volume = read_volume(item.source, options, item.contrast)
     if goal.is_file() and not known and not overwrite and not _holds(goal, volume):
         raise CannotCreateError(f"{item.source}: {goal} is there already, and is another image", OVERWRITE)
-    rows[item.goal] = {**row, "conversion": " ".join(volume.said), "software": f"SynthPrep {__version__}"}
-    return volume
+    if not volume.straightened:
+        row["options"] = replace(options, tilt="refuse").said
+    return volume, {**row, "conversion": " ".join(volume.said), "software": f"SynthPrep {__version__}"}
+
+
+def _is_same(known: Mapping[str, str], row: Mapping[str, str], options: ReadOptions) -> bool:
+    """Return whether an image was made of the same bytes in the same way."""
+    # An image with straight axes is the same with and without --tilt.
+    ways = {options.said, replace(options, tilt="refuse").said}
+    return known.get("sha256") == row["sha256"] and _said(known) in ways
+
+
+def _said(known: Mapping[str, str]) -> str:
+    options = known.get("options") or "n/a"
+    return "" if options == "n/a" else options
+
+
+def _made(known: Mapping[str, str], row: Mapping[str, str]) -> str:
+    """Say what an image was made from, or how, where that differs."""
+    if known["sha256"] == row["sha256"]:
+        return f"made with {_said(known) or 'no options'}, and now asked for with {row['options'] or 'none'}"
+    changed = ", which has changed since" if known["source"] == row["source"] else ""
+    return f"made from {known['source']}{changed}"
+
+
+def _check_renamed(
+    row: Mapping[str, str], rows: Mapping[str, Mapping[str, str]], root: Path, options: ReadOptions
+) -> None:
+    """Raise where the same visit has the same image of the same source under another name already."""
+    folder, suffix = row["filename"].rsplit("/", 1)[0], row["filename"].rsplit("_", 1)[1]
+    for name, known in rows.items():
+        alike = name.startswith(f"{folder}/") and name.endswith(f"_{suffix}") and known["source"] == row["source"]
+        if alike and _is_same(known, row, options) and (root / name).is_file():
+            message = f"{row['source']}: would be {row['filename']}, but was converted as {name}"
+            raise CannotCreateError(message, "keep that name by a mapping, or delete the image that has it")
 
 
 def _options(item: Item, options: ReadOptions) -> ReadOptions:
@@ -154,6 +196,9 @@ def _holds(goal: Path, volume: Volume) -> bool:
     """Return whether an image without provenance is the one that a run was killed after, and not another."""
     if not goal.with_name(sidecar(goal.name)).is_file():
         return False
-    image = nib.load(goal)
-    same = image.shape == volume.data.shape and np.allclose(image.affine, volume.affine, atol=1e-4)
-    return bool(same and np.array_equal(np.asarray(image.dataobj), volume.data))
+    try:
+        image = nib.load(goal)
+        same = image.shape == volume.data.shape and np.allclose(image.affine, volume.affine, atol=1e-4)
+        return bool(same and np.array_equal(np.asarray(image.dataobj), volume.data))
+    except UNREADABLE:
+        return False

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bidsapp import __version__
+from bidsapp import __version__, text
 from bidsapp.bids.sink import write_json, write_text, write_tsv
 from bidsapp.errors import DataError, UsageError
 from bidsapp.records import CT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bidsapp.formats.mapping import Item
 
+T = TypeVar("T")
 PROVENANCE = "sourcedata/provenance.tsv"
 COLUMNS = ("filename", "source", "sha256", "format", "options", "conversion", "software")
 IGNORED = ("ct", "*_ct.*")
@@ -36,12 +36,16 @@ def check_root(root: Path, source: Path) -> None:
     ------
     UsageError
         It lies in the source folder, or is neither empty nor a raw dataset.
+    DataError
+        A file that is to be added to cannot be read: before anything is converted.
     """
     if root.resolve() == source.resolve() or source.resolve() in root.resolve().parents:
         raise UsageError(f"{root}: lies in the source folder", "give a folder elsewhere")
     description = root / "dataset_description.json"
     if description.is_file():
         _check_raw(description)
+        read_table(root / "participants.tsv")
+        _lines(root / ".bidsignore")
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root}: exists, and is no BIDS dataset", "give a new folder, or a dataset to add to")
 
@@ -63,9 +67,9 @@ def begin_dataset(root: Path, name: str, licence: str) -> None:
 
 
 def finish_dataset(root: Path, items: Iterable[Item]) -> None:
-    """Write ``participants.tsv``, a row for everybody who is there, and where there is a CT ``.bidsignore``.
+    """Write ``participants.tsv``, a row for everybody, and where there is a CT ``.bidsignore``.
 
-    Rows and columns that are there stay.
+    Rows and columns that are there stay, also those of people who have no folder yet.
     """
     items = list(items)
     table = root / "participants.tsv"
@@ -73,19 +77,20 @@ def finish_dataset(root: Path, items: Iterable[Item]) -> None:
     for item in items:
         if item.about:
             known.setdefault(f"sub-{item.participant}", {}).update(item.about)
-    there = sorted(folder.name for folder in root.glob("sub-*") if folder.is_dir())
+    there = sorted({*known, *(folder.name for folder in root.glob("sub-*") if folder.is_dir())})
     columns = list(dict.fromkeys(["participant_id", *(name for row in known.values() for name in row)]))
     rows: list[Mapping[str, Any]] = [{**known.get(label, {}), "participant_id": label} for label in there]
     write_tsv(rows, table, columns)
     if any(item.contrast == CT for item in items):
         file = root / ".bidsignore"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        lines = _lines(file)
         write_text("\n".join([*lines, *(line for line in IGNORED if line not in lines)]) + "\n", file)
 
 
 def read_provenance(root: Path) -> dict[str, dict[str, str]]:
     """Return path of an image → its row, of a dataset's table; none where there is no table."""
-    return {row["filename"]: row for row in read_table(root / PROVENANCE) if row.get("filename")}
+    rows = [{**dict.fromkeys(COLUMNS, ""), **row} for row in read_table(root / PROVENANCE)]
+    return {row["filename"]: row for row in rows if row["filename"]}
 
 
 def write_provenance(root: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
@@ -95,10 +100,20 @@ def write_provenance(root: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
 
 def read_table(path: Path) -> Sequence[dict[str, str]]:
     """Return the rows of a BIDS table; none where there is no table."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return [{k: v for k, v in row.items() if k} for row in csv.DictReader(file, delimiter="\t")]
+    return _read(path, text.read_table)
+
+
+def _lines(path: Path) -> list[str]:
+    return _read(path, lambda file: text.read_text(file).splitlines())
+
+
+def _read(path: Path, read: Callable[[Path], list[T]]) -> list[T]:
+    """Return what a file of the dataset holds; nothing where there is no file."""
+    try:
+        return read(path) if path.is_file() else []
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path}: cannot be read: {why}", "mend it, or move it away") from error
 
 
 def _check_raw(description: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import nibabel as nib
 import numpy as np
@@ -14,8 +15,8 @@ import numpy as np
 from bidsapp.errors import DataError, UsageError
 from bidsapp.formats.deidentify import allowed
 from bidsapp.formats.limits import check_claim
-from bidsapp.formats.recognize import recognized
-from bidsapp.formats.series import Series, check_series, header_affine, series_of
+from bidsapp.formats.recognize import is_bystander, recognized, unreadable
+from bidsapp.formats.series import INSTALL, Series, by_number, check_series, header_affine, series_of
 from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume, shear_of
 from bidsapp.imaging.headers import MAX_SHEAR
 
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 SECONDS = 600
 # Positions have few digits, and gaps may differ by as much.
 APART_MM = 0.5
-INSTALL = "pip install 'synthprep[dicom]'"
-# Files that lie among DICOM files and are none.
-BYSTANDERS = frozenset({"dicomdir", ".ds_store", "thumbs.db", "version", "lockfile"})
-OTHER_ENDINGS = frozenset({".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".md", ".html", ".jpg", ".png"})
+OWN_FOLDER = "put the slices of each into a folder of its own"
 
 
 def split_source(source: Path) -> tuple[Path, str | None]:
@@ -37,7 +35,7 @@ def split_source(source: Path) -> tuple[Path, str | None]:
     ``FOLDER/#SERIES`` is the same: of a source folder that holds the slices itself a table says ``#SERIES``.
     """
     folder, mark, number = source.name.rpartition("#")
-    if not (mark and number.isdigit()):
+    if not (mark and number.isdecimal()) or source.is_dir():
         return source, None
     return (source.with_name(folder) if folder else source.parent), number
 
@@ -76,12 +74,15 @@ def chosen_series(source: Path) -> Series:
     if not found:
         raise DataError(f"{folder}: no DICOM image", "check the mapping and the source folder")
     wanted = [series for series in found if number in {None, series.number}]
+    if len({patient for series in wanted for patient in series.patients}) > 1:
+        raise DataError(f"{source}: slices of several patients", OWN_FOLDER)
     if len(wanted) == 1:
         return wanted[0]
     there = ", ".join(f"{one.number} ({len(one.files)} files)" for one in found)
     if not wanted:
         raise DataError(f"{folder}: no series {number}; there is {there}", "check the mapping")
-    hint = f"name one in the mapping, as {folder.name}#{wanted[0].number}"
+    named = [one for one in by_number(found) if number is None]
+    hint = f"name one in the mapping, as {folder.name}#{named[0]}" if named else OWN_FOLDER
     raise DataError(f"{folder}: mixed series, {len(wanted)} in one folder: {there}", hint)
 
 
@@ -92,17 +93,23 @@ def dicom_files(folder: Path) -> list[Path]:
     ------
     DataError
         A file is damaged or something else: a slice may be lost, which nobody would see.
+    InputOutputError
+        A folder cannot be read.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder", "check the mapping and the source folder")
     files = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() or path.name.lower() in BYSTANDERS or path.suffix.lower() in OTHER_ENDINGS:
+    for path in sorted(Path(here) / name for here, _, names in os.walk(folder, onerror=_unread) for name in names):
+        if is_bystander(path):
             continue
         if recognized(path) != "DICOM":
             raise DataError(f"{path}: is no DICOM, but lies among the slices", "move it out of the folder")
         files.append(path)
     return files
+
+
+def _unread(error: OSError) -> NoReturn:
+    raise unreadable(error) from error
 
 
 def _converted(folder: Path, series: Series, options: ReadOptions) -> Volume:

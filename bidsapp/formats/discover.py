@@ -6,10 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsapp.errors import UsageError
-from bidsapp.formats.recognize import HEADER_OF, ending_of, named_format
+from bidsapp.errors import AppError, UsageError
+from bidsapp.formats.recognize import HEADER_OF, ending_of, is_bystander, named_format, unreadable
 
 DICOM_PREAMBLE = 132
+TWIN = "the same name lies beside it unpacked, and is taken"
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,14 @@ class Found:
         Its POSIX path relative to the source folder.
     dicom : bool
         Whether it is a folder of DICOM slices.
+    aside : str, AppError or None
+        Why it is not to be used: a reason to leave it out, or what could not be read.
     """
 
     path: Path
     name: str
     dicom: bool
+    aside: str | AppError | None = None
 
 
 def discover(root: Path) -> list[Found]:
@@ -44,19 +48,28 @@ def discover(root: Path) -> list[Found]:
     if (root / "dataset_description.json").is_file():
         hint = f"nothing is to be converted: synthprep {root} OUTPUT_DIR participant"
         raise UsageError(f"{root}: is a BIDS dataset already", hint)
-    found = []
-    for folder, folders, names in os.walk(root):
+    found, errors = [], list[OSError]()
+    for folder, folders, names in os.walk(root, onerror=errors.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
-        if any(_is_dicom(here / name) for name in names):
+        if any(_is_dicom(here / name, errors) for name in names):
             found.append(Found(here, here.relative_to(root).as_posix(), dicom=True))
             folders.clear()  # slices below belong to it
             continue
+        lower = {name.lower() for name in names}
         for name in sorted(names):
             path = here / name
             if named_format(path) and not name.startswith(".") and not _is_second(path):
-                found.append(Found(path, path.relative_to(root).as_posix(), dicom=False))
+                twin = name.lower().endswith(".gz") and name.lower().removesuffix(".gz") in lower
+                found.append(
+                    Found(path, path.relative_to(root).as_posix(), dicom=False, aside=TWIN if twin else None)
+                )
+    found += [_unread(Path(error.filename), root, error) for error in errors]
     return sorted(found, key=lambda one: one.name)
+
+
+def _unread(path: Path, root: Path, error: OSError) -> Found:
+    return Found(path, path.relative_to(root).as_posix(), dicom=False, aside=unreadable(error))
 
 
 def _is_second(path: Path) -> bool:
@@ -68,8 +81,14 @@ def _is_second(path: Path) -> bool:
     return any(other.name.lower().removesuffix(".gz") == stem + header for other in path.parent.iterdir())
 
 
-def _is_dicom(path: Path) -> bool:
-    if named_format(path) not in {(), ("DICOM",)} or not path.is_file():
+def _is_dicom(path: Path, errors: list[OSError]) -> bool:
+    if named_format(path) not in {(), ("DICOM",)} or is_bystander(path):
         return False
-    with path.open("rb") as file:
-        return file.read(DICOM_PREAMBLE)[128:] == b"DICM"
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(DICOM_PREAMBLE)[128:] == b"DICM"
+    except OSError as error:
+        errors.append(error)
+        return False

@@ -2,103 +2,140 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bidsapp.errors import AppError, NoInputError
-from bidsapp.formats.mapping import Item, label_of, numbered
-from bidsapp.formats.recipes import Sorted
-from bidsapp.records import CT
+from bidsapp.errors import DataError, InputOutputError
+from bidsapp.formats.mapping import CONTRASTS, Item, numbered
+from bidsapp.formats.names import NO_SCAN, Person, contrast_of, is_no_scan, person_of, session_of
+from bidsapp.formats.recognize import unreadable
+from bidsapp.formats.sorting import SHOWN, Sorted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
+    from bidsapp.errors import AppError
     from bidsapp.formats.discover import Found
 
-GADOLINIUM = {"ce": "gadolinium"}
-# The first that matches counts: a T2-FLAIR is a FLAIR, and a T1 after contrast is told from one before.
-WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    (r"flair|t2f|dark.?fluid", "FLAIR", {}),
-    (r"t1(w|_|-)?(ce|c|gd|post|km|ks)\b|t1ce|t1gd", "T1w", GADOLINIUM),
-    (r"t2[ _-]?(star|\*)|gre\b|hemo", "T2starw", {}),
-    (r"t1|mp-?rage|mp2rage|spgr|bravo|tfe|3dt1", "T1w", {}),
-    (r"t2", "T2w", {}),
-    (r"(^|[^a-z])pd(w|[^a-z]|$)", "PDw", {}),
-    (r"(^|[^a-z])ct([^a-z]|$)", CT, {}),
-)
-LEFT_OUT = re.compile(
-    r"(^|[^a-z])(seg|mask|label|roi|scout|localizer|dwi|dti|adc|bold|fmri|asl|swi|trace|fieldmap)([^a-z]|$)", re.I
-)
-SESSION = re.compile(r"(?:^|[^a-z])(?:ses|session|visit|timepoint|tp|time)[-_ ]?([a-z0-9]+)", re.I)
-SUBJECT = re.compile(r"(?:^|[^a-z])(?:sub|subject|patient|pat|case|p)[-_ ]?([a-z]*\d+[a-z0-9]*)", re.I)
+SEVERAL_PATIENTS = "slices of several patients: put those of each into a folder of their own"
+NO_LABEL = "nothing in its name could be the label of a participant: write a mapping"
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """An item, whose it seems to be, and whose its headers say it is, which no label is made of."""
+
+    item: Item
+    name: str
+    person: Person
+    patients: frozenset[str] = frozenset()
 
 
 def guess(found: Sequence[Found]) -> Sorted:
     """Guess contrast, participant and session of each candidate.
 
     The contrast is looked for in what a DICOM header calls the series, in the file's name, then in those of its
-    folders. A participant is told by ``sub-``, ``patient`` or the like, or else by the folder below the source, or
-    by how the file's name begins; an identifier in a header never becomes a label.
+    folders. A participant is told by ``sub-``, ``patient`` or the like, or else by the folder below the source,
+    by how the file's name begins, or by the source's own name; an identifier in a header never becomes a label. What may be images of several
+    people under one label is left out.
 
     Raises
     ------
     NoInputError
-        Nothing has a contrast that could be told.
+        Nothing could be guessed of any of them.
     """
-    items: list[Item] = []
-    left_out: dict[str, list[str]] = {}
+    made, guesses = Sorted(), list[_Guess]()
     for candidate in found:
-        made = _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
-        for item in made:
-            if isinstance(item, Item):
-                items.append(item)
+        for one in _of(candidate):
+            if isinstance(one, _Guess):
+                guesses.append(one)
             else:
-                left_out.setdefault(item, []).append(candidate.name)
-    if not items:
-        hint = "write a mapping; or is this another folder than you thought?"
-        raise NoInputError(f"no contrast could be told of any of {len(found)} images", hint)
-    return Sorted(tuple(numbered(items)), left_out)
-
-
-def _guessed_series(candidate: Found) -> list[Item | str]:
-    """Guess every series of a DICOM folder by itself."""
-    from bidsapp.formats.dicom import dicom_files, series_source
-    from bidsapp.formats.series import series_of
-
-    try:
-        series = series_of(dicom_files(candidate.path))
-    except AppError as error:
-        return [error.message]
-    made = []
-    for one in series:
-        item = _guessed(candidate, "ct" if one.modality == "CT" else one.description)
-        if isinstance(item, Item) and len(series) > 1:
-            item = replace(item, source=series_source(candidate.path, one.number, root=candidate.name == "."))
-        made.append(item)
+                made.put(candidate.name, one)
+    for one, why in zip(guesses, _clashes(guesses), strict=True):
+        made.put(one.name, why or one.item)
+    hint = "write a mapping; or is this another folder than you thought?"
+    made.check_any(f"nothing of {len(found)} images could be guessed", hint)
+    made.items = numbered(made.items)
     return made
 
 
-def _guessed(candidate: Found, described: str) -> Item | str:
+def _of(candidate: Found) -> Sequence[_Guess | str | AppError]:
+    if candidate.aside:
+        return [candidate.aside]
+    return _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
+
+
+def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
+    """Guess every series of a DICOM folder by itself."""
+    from bidsapp.formats.dicom import dicom_files, series_source
+    from bidsapp.formats.series import by_number, series_of
+
+    try:
+        series = series_of(dicom_files(candidate.path))
+    except (DataError, InputOutputError) as error:
+        return [error]
+    except OSError as error:
+        return [unreadable(error)]
+    if len({patient for one in series for patient in one.patients}) > 1:
+        return [SEVERAL_PATIENTS]
+    numbers = by_number(series)
+    made: list[_Guess | str] = []
+    for one in series:
+        if len(series) > 1 and one.number not in numbers:
+            made.append(f"several series {one.number} in one folder: put each into a folder of its own")
+            continue
+        guessed = _guessed(candidate, "ct" if one.modality == "CT" else one.description)
+        if isinstance(guessed, _Guess):
+            item = guessed.item
+            if len(series) > 1:
+                source = series_source(candidate.path, one.number, root=candidate.name == ".")
+                item = replace(item, source=source)
+            guessed = replace(guessed, item=item, patients=one.patients)
+        made.append(guessed)
+    return made
+
+
+def _guessed(candidate: Found, described: str) -> _Guess | str:
     # The source folder itself has no name below itself: it may hold the slices of one head.
     parts = PurePosixPath(candidate.name).parts or (candidate.path.resolve().name,)
-    stem = parts[-1].split(".")[0]
-    if LEFT_OUT.search(stem) or LEFT_OUT.search(described):
-        return "named like a mask, a map or another kind of series"
-    for text in (described, stem, *reversed(parts[:-1])):
-        for pattern, contrast, entities in WORDS:
-            if re.search(pattern, text, re.I):
-                session = next((m[1] for part in parts if (m := SESSION.search(part))), None)
-                label = session and label_of(session)
-                return Item(candidate.path, _participant(parts, stem), label or None, contrast, entities)
-    return "its contrast could not be told"
+    folders, stem = parts[:-1], parts[-1].split(".")[0]
+    if is_no_scan(folders, (described, stem)):
+        return NO_SCAN
+    contrast, entities = contrast_of((described, stem, *reversed(folders)))
+    if contrast not in CONTRASTS:
+        return contrast
+    source = candidate.path.resolve().parents[len(parts) - 1].name
+    person = person_of(folders, stem, source)
+    if not person.label:
+        return NO_LABEL
+    item = Item(candidate.path, person.label, session_of(parts), contrast, entities)
+    return _Guess(item, candidate.name, person)
 
 
-def _participant(parts: Sequence[str], stem: str) -> str:
-    for part in (*parts[:-1], stem):
-        if match := SUBJECT.search(part):
-            return label_of(match[1])
-    if len(parts) > 1:
-        return label_of(parts[0])
-    return label_of(re.split(r"[_ -]", stem)[0])
+def _clashes(guesses: Sequence[_Guess]) -> Iterable[str]:
+    """Yield for each guess why it may be of another person than its label says, or nothing."""
+    names = _sets((one.item.participant, one.person.name) for one in guesses)
+    visits = [(one.item.participant, one.item.session) for one in guesses]
+    patients = _sets((v, patient) for v, one in zip(visits, guesses, strict=True) for patient in one.patients)
+    places = _sets((one.item.goal, one.person.place) for one in guesses)
+    for visit, one in zip(visits, guesses, strict=True):
+        label, alike = f"sub-{one.item.participant}", sorted(names[one.item.participant])
+        # A header that names the same patient everywhere tells that they are one person's.
+        one_patient = any(one.patients) and one.patients >= patients[visit]
+        if len(alike) > 1:
+            yield f"{', '.join(alike[:SHOWN])} would all be {label}: write a mapping"
+        elif len(patients.get(visit, ())) > 1:
+            yield f"headers name several patients of what would be {label}: write a mapping"
+        elif len(places[one.item.goal]) > 1 and not one_patient:
+            yield f"images of several folders or names would be runs of {label}: write a mapping"
+        else:
+            yield ""
+
+
+def _sets(pairs: Iterable[tuple[Hashable, Any]]) -> dict[Any, set[Any]]:
+    """Return the values of each key."""
+    found: dict[Any, set[Any]] = {}
+    for key, value in pairs:
+        found.setdefault(key, set()).add(value)
+    return found

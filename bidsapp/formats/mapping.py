@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.names import raw
 from bidsapp.errors import UsageError
+from bidsapp.formats.tables import read_rows
 from bidsapp.formats.volume import HANDEDNESS, PLANES
 from bidsapp.records import CT, Visit
 
@@ -78,22 +79,10 @@ def read_mapping(table: Path, root: Path) -> list[Item]:
     Raises
     ------
     UsageError
-        A column is missing or unknown, a value is none, or two rows would make one file.
+        It is no such table (see `read_rows`), a value is none, two rows would make one file, or name one source.
     """
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{table}: cannot be read: {error}", "give a tab-separated table") from error
-    reader = csv.DictReader(io.StringIO(text), delimiter="\t")
-    columns = list(reader.fieldnames or [])
-    lacking = [name for name in REQUIRED if name not in columns]
-    unknown = [name for name in columns if name not in {*REQUIRED, *OPTIONAL}]
-    if lacking or unknown:
-        what = f"no column {', '.join(lacking)}" if lacking else f"unknown column {', '.join(unknown)}"
-        raise UsageError(
-            f"{table}: {what}", f"columns are {', '.join(REQUIRED)}, and if needed {', '.join(OPTIONAL)}"
-        )
-    items = [_item(row, f"{table}, line {number}", root) for number, row in enumerate(reader, start=2)]
+    rows = read_rows(table, REQUIRED, OPTIONAL)
+    items = [_item(row, f"{table}, line {number}", root) for number, row in rows]
     if not items:
         raise UsageError(f"{table}: has no row", "a row for each image")
     check_items(items)
@@ -115,13 +104,20 @@ def write_mapping(items: Iterable[Item], root: Path) -> str:
 
 
 def check_items(items: Sequence[Item]) -> None:
-    """Raise `UsageError` where two sources would become one file."""
+    """Raise `UsageError` where two sources would become one file, one would become two, or one is nobody's."""
     goals: dict[str, Item] = {}
+    sources: dict[tuple[Path, int], Item] = {}
     for item in items:
+        if not item.participant:
+            raise UsageError(f"{item.source}: the participant has no label", "write a mapping")
         other = goals.setdefault(item.goal, item)
         if other is not item:
             hint = "tell them apart by session, acq or run"
             raise UsageError(f"{other.source} and {item.source} would both be {item.goal}", hint)
+        other = sources.setdefault((item.source, item.volume or 0), item)
+        if other is not item:
+            hint = "name each image once; volumes of one file are told apart by the column volume"
+            raise UsageError(f"{item.source} would be both {other.goal} and {item.goal}", hint)
 
 
 def label_of(text: str) -> str:
@@ -143,9 +139,8 @@ def numbered(items: Sequence[Item]) -> list[Item]:
     return sorted(result, key=lambda one: one.goal)
 
 
-def _item(row: Mapping[str, str | None], where: str, root: Path) -> Item:
-    given = {name: (value or "").strip() for name, value in row.items() if name}
-    values = {name: value for name, value in given.items() if value not in MISSING}
+def _item(row: Mapping[str, str], where: str, root: Path) -> Item:
+    values = {name: value for name, value in row.items() if value not in MISSING}
     for name in ("source", "participant", "contrast"):
         if name not in values:
             raise UsageError(f"{where}: no {name}", "every image needs one")
@@ -159,7 +154,7 @@ def _item(row: Mapping[str, str | None], where: str, root: Path) -> Item:
             )
     if values["contrast"] not in CONTRASTS:
         raise UsageError(f"{where}: unknown contrast {values['contrast']}", f"there is {', '.join(CONTRASTS)}")
-    if not values.get("run", "1").isdigit() or not values.get("volume", "0").isdigit():
+    if not (values.get("run", "1") + values.get("volume", "0")).isdecimal():
         raise UsageError(f"{where}: run and volume are whole numbers", "volumes count from 0")
     for name, known in (("handedness", HANDEDNESS), ("plane", PLANES)):
         if values.get(name, known[0]) not in known:

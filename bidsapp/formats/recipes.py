@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidsapp.errors import NoInputError, UsageError
+from bidsapp.errors import UsageError
 from bidsapp.formats.mapping import CONTRASTS, Item, label_of, numbered
+from bidsapp.formats.sorting import Sorted
+from bidsapp.formats.tables import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bidsapp.formats.discover import Found
 
@@ -81,22 +82,6 @@ class Recipe:
     ignored: tuple[tuple[re.Pattern[str], str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Sorted:
-    """What a recipe or a guess made of a folder.
-
-    Attributes
-    ----------
-    items : tuple of Item
-        To convert.
-    left_out : Mapping of str to list of str
-        Reason → names.
-    """
-
-    items: tuple[Item, ...]
-    left_out: Mapping[str, list[str]] = field(default_factory=dict)
-
-
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the software."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -148,20 +133,13 @@ def apply_recipe(recipe: Recipe, found: Sequence[Found], subjects: Path | None =
             f"{recipe.name} needs --subjects: {recipe.subjects}", "columns scan, participant, session"
         )
     people = _people(subjects) if subjects else {}
-    items: list[Item] = []
-    left_out: dict[str, list[str]] = {}
+    made, names = Sorted(), dict[str, str]()
     for candidate in found:
-        made = _sorted(recipe, candidate, people)
-        if isinstance(made, Item):
-            items.append(made)
-        else:
-            left_out.setdefault(made, []).append(candidate.name)
-    if not items:
-        message = f"nothing among {len(found)} files is named as in {recipe.name}"
-        raise NoInputError(message, "check the folder; or write a mapping, or a recipe of your own")
-    if recipe.sessions == "order":
-        items = _in_order(items)
-    return Sorted(tuple(numbered(items)), left_out)
+        made.put(candidate.name, candidate.aside or _sorted(recipe, candidate, people, names))
+    message = f"nothing among {len(found)} files is named as in {recipe.name}"
+    made.check_any(message, "check the folder; or write a mapping, or a recipe of your own")
+    made.items = numbered(_in_order(made.items) if recipe.sessions == "order" else made.items)
+    return made
 
 
 def _recipe(content: Mapping[str, Any]) -> Recipe:
@@ -198,8 +176,10 @@ def _ignored(rule: Mapping[str, Any]) -> tuple[re.Pattern[str], str]:
     return re.compile(rule["match"]), rule["why"]
 
 
-def _sorted(recipe: Recipe, candidate: Found, people: Mapping[str, tuple[str, str]]) -> Item | str:
-    """Return the item of a candidate, or why there is none."""
+def _sorted(
+    recipe: Recipe, candidate: Found, people: Mapping[str, tuple[str, str]], names: dict[str, str]
+) -> Item | str:
+    """Return the item of a candidate, or why there is none; `names` are those that labels were made of so far."""
     for pattern, why in recipe.ignored:
         if pattern.search(candidate.name):
             return why
@@ -215,11 +195,14 @@ def _sorted(recipe: Recipe, candidate: Found, people: Mapping[str, tuple[str, st
         contrast = rule.contrast.format(**groups)
         if contrast not in CONTRASTS:
             return f"{contrast} is no anatomical image"
+        label = label_of(groups["participant"])
+        if names.setdefault(label, groups["participant"]) != groups["participant"] or not label:
+            return f"{groups['participant']} would be sub-{label}, as {names[label]}: write a mapping"
         entities = {name: label_of(text.format(**groups)) for name, text in rule.entities.items()}
         session = groups.get("session", "")
         return Item(
             candidate.path,
-            label_of(groups["participant"]),
+            label,
             (session if recipe.sessions == "order" else label_of(session)) or None,
             contrast,
             {name: label for name, label in entities.items() if label},
@@ -229,9 +212,8 @@ def _sorted(recipe: Recipe, candidate: Found, people: Mapping[str, tuple[str, st
     return "no rule of the recipe matches"
 
 
-def _in_order(items: Iterable[Item]) -> list[Item]:
+def _in_order(items: Sequence[Item]) -> list[Item]:
     """Replace sessions, which are dates, by their number among the participant's: a date tells too much."""
-    items = list(items)
     dates: dict[str, set[str]] = {}
     for item in items:
         dates.setdefault(item.participant, set()).add(item.session or "")
@@ -240,9 +222,5 @@ def _in_order(items: Iterable[Item]) -> list[Item]:
 
 
 def _people(table: Path) -> dict[str, tuple[str, str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        return {row["scan"]: (row["participant"], row["session"]) for row in rows}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise UsageError(f"{table}: cannot be used: {error}", "columns scan, participant, session") from error
+    rows = read_rows(table, ("scan", "participant", "session"))
+    return {row["scan"]: (row["participant"], row["session"]) for _, row in rows}

@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, InputOutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,9 @@ ENDINGS = {
     ".dcm": ("DICOM",),
     ".ima": ("DICOM",),
 }
+# Files that lie among DICOM files and are no slices, though a DICOMDIR is DICOM.
+BYSTANDERS = frozenset({"dicomdir", ".ds_store", "thumbs.db", "version", "lockfile"})
+OTHER_ENDINGS = frozenset({".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".md", ".html", ".jpg", ".png"})
 HEADER_OF = {".img": ".hdr", ".rec": ".par"}
 MAGIC = {"MINC": (b"CDF\x01", b"CDF\x02", b"\x89HDF\r\n\x1a\n"), "NRRD": (b"NRRD000",)}
 # What people download instead of an image, and what to do.
@@ -47,9 +50,20 @@ STRANGERS = (
 )
 
 
+def unreadable(error: OSError) -> InputOutputError:
+    """Return the error of a file or folder of the source that the system does not let us read."""
+    message = f"{error.filename}: {error.strerror or error}"
+    return InputOutputError(message, "make it readable, or move it out of the source folder")
+
+
 def named_format(path: Path) -> tuple[str, ...]:
     """Return what formats a file's name promises; none where it is no name of an image."""
     return ENDINGS.get(ending_of(path), ())
+
+
+def is_bystander(path: Path) -> bool:
+    """Return whether a file may lie among the slices of a DICOM folder and is none."""
+    return path.name.lower() in BYSTANDERS or path.suffix.lower() in OTHER_ENDINGS
 
 
 def ending_of(path: Path) -> str:

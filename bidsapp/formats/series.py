@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, UsageError
 from bidsapp.imaging.headers import MAX_SHEAR
 from bidsapp.imaging.itk import LPS
 
@@ -31,8 +32,9 @@ WANTED = (
         "EchoNumbers",
     ),
     *("RescaleSlope", "RescaleIntercept", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"),
-    *("ImageType", "InstanceNumber"),
+    *("ImageType", "InstanceNumber", "PatientID"),
 )
+INSTALL = "pip install 'synthprep[dicom]'"
 APART = "convert each of its volumes by itself, or leave the series out"
 
 
@@ -73,6 +75,8 @@ class Series:
         Of all files and frames.
     unshifted : bool
         Whether no file has an intercept other than 0.
+    patients : frozenset of str
+        Whose its files say they are: to tell people apart, and for nothing else.
     """
 
     files: tuple[Path, ...]
@@ -81,13 +85,16 @@ class Series:
     modality: str
     slices: tuple[Slice, ...]
     unshifted: bool
+    patients: frozenset[str] = field(repr=False)
 
 
 def series_of(files: Sequence[Path]) -> list[Series]:
     """Group DICOM files by series, in the order of their numbers; what holds no image is passed over."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
+    try:
+        from pydicom import dcmread
+        from pydicom.errors import InvalidDicomError
+    except ImportError as error:
+        raise UsageError("DICOM needs dcm2niix and pydicom, which are not installed", INSTALL) from error
     groups: dict[str, list[tuple[Path, Any]]] = {}
     for path in sorted(files):
         try:
@@ -116,7 +123,14 @@ def _series(group: Sequence[tuple[Path, Any]]) -> Series:
         str(first.get("Modality") or ""),
         slices,
         intercepts == {0.0},
+        frozenset(str(header.get("PatientID") or "").strip() for _, header in group),
     )
+
+
+def by_number(found: Sequence[Series]) -> dict[str, Series]:
+    """Return the series of a folder that a number tells from the others, by that number."""
+    often = Counter(one.number for one in found)
+    return {one.number: one for one in found if one.number.isdecimal() and often[one.number] == 1}
 
 
 def _slices(path: Path, header: Any) -> list[Slice]:

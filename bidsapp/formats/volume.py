@@ -11,6 +11,7 @@ from nibabel.affines import voxel_sizes
 from bidsapp.errors import DataError
 from bidsapp.formats.limits import check_claim
 from bidsapp.imaging.headers import MAX_NONFINITE, MAX_SHEAR, MAX_VOXEL_MM, MIN_FIELD_OF_VIEW_MM
+from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,16 @@ class ReadOptions:
     tilt: str = "refuse"
     remove_table: bool = False
 
+    def of(self, found: str, contrast: str) -> ReadOptions:
+        """Return what of it matters for an image of this format and contrast."""
+        analyze = found == "Analyze"
+        return replace(
+            self,
+            handedness=self.handedness if analyze else None,
+            plane=self.plane if analyze else None,
+            remove_table=self.remove_table and contrast == CT,
+        )
+
     @property
     def said(self) -> str:
         """What differs from the defaults, as the provenance table tells it."""
@@ -74,6 +85,8 @@ class Volume:
         What was decided or is unsure, as sentences for the sidecar.
     sidecar : Mapping
         Fields that the source knows and that may be told.
+    straightened : bool
+        Whether it was resampled onto straight axes.
     """
 
     data: NDArray[Any]
@@ -81,6 +94,7 @@ class Volume:
     code: int = 1
     said: tuple[str, ...] = ()
     sidecar: Mapping[str, Any] = field(default_factory=dict)
+    straightened: bool = False
 
     def saying(self, *sentences: str) -> Volume:
         """Return the same image with more said of it."""
@@ -132,7 +146,11 @@ def checked(path: Path, volume: Volume, options: ReadOptions) -> Volume:
     data, said = _finite(path, volume.data)
     if data.min() == data.max():
         raise DataError(f"{path}: constant image (every voxel is {data.min():g})", CONVERT_AGAIN)
-    volume = replace(volume, data=_plain(data), affine=affine).saying(*said)
+    plain = _plain(data)
+    if not np.isfinite(plain).all():
+        message = f"{path}: values up to {np.abs(data).max():.0e}, which float32 cannot hold"
+        raise DataError(message, "scale them down, or leave this file out")
+    volume = replace(volume, data=plain, affine=affine).saying(*said)
     if shear_of(affine) > MAX_SHEAR:
         if options.tilt != "resample":
             hint = "give --tilt resample to interpolate it onto straight axes, or leave it out"
@@ -181,7 +199,7 @@ def straightened(volume: Volume) -> Volume:
     )  # fmt: skip
     data = np.rint(moved) if kind is np.int32 else moved
     leaned = _lean(affine)
-    return replace(volume, data=_plain(data.astype(kind)), affine=grid).saying(
+    return replace(volume, data=_plain(data.astype(kind)), affine=grid, straightened=True).saying(
         f"The slices were tilted by {leaned:.1f} degrees (a gantry's tilt); they were resampled linearly onto "
         "straight axes, and what lies outside them has the image's lowest value."
     )
@@ -212,7 +230,8 @@ def _plain(data: NDArray[Any]) -> NDArray[Any]:
     if data.dtype == bool:
         return data.astype(np.uint8)
     if np.issubdtype(data.dtype, np.floating):
-        return data.astype(np.float32)
+        with np.errstate(over="ignore"):
+            return data.astype(np.float32)
     for kind in (np.uint8, np.int16, np.uint16, np.int32):
         if data.dtype.newbyteorder("=") == kind or (
             data.dtype not in (np.uint8, np.int16, np.uint16)

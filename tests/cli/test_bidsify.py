@@ -94,6 +94,40 @@ def test_an_empty_or_missing_source_is_told(tmp_path, capsys):
     assert "no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("others", "status"), [(True, 1), (False, 65)])
+def test_damaged_slices_are_refused_and_not_left_out(source, tmp_path, capsys, others, status):
+    folder = source if others else tmp_path / "slices"
+    (folder / "patient02").mkdir(parents=True)
+    for name in ("IM0", "IM1"):
+        (folder / "patient02" / name).write_bytes(
+            bytes(128) + b"DICM" if name == "IM0" else b"the scanner was down"
+        )
+    for words in (["--guess"], ["--guess", "--yes"]):
+        assert main([str(folder), str(tmp_path / "bids"), *words]) == status
+        said = capsys.readouterr()
+        assert "refused: " in said.err
+        assert bool(said.out) == (others and "--yes" not in words)
+    assert len(list((tmp_path / "bids").rglob("*.nii.gz"))) == 2 * others
+
+
+def test_the_reason_is_told_where_nothing_is_left(tmp_path, capsys):
+    write_nifti(tmp_path / "source/anna/t1_mask.nii", *image())
+    reason = "anna/t1_mask.nii: named like a mask, a map or another kind of series"
+    assert main([str(tmp_path / "source"), str(tmp_path / "bids"), "--guess"]) == 66
+    assert reason in capsys.readouterr().err
+    write_nifti(tmp_path / "ixi/IXI002-Guys-0828-DTI-03.nii.gz", *image())
+    assert main([str(tmp_path / "ixi"), str(tmp_path / "bids"), "--recipe", "IXI"]) == 66
+    assert "IXI002-Guys-0828-DTI-03.nii.gz: " in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_read_or_made_ends_in_a_line(source, tmp_path, capsys):
+    long = tmp_path / ("x" * 300)
+    assert main([str(long), str(tmp_path / "bids"), "--guess"]) == 74
+    assert main([str(source), str(long), "--guess", "--yes"]) == 73
+    said = capsys.readouterr().err.splitlines()
+    assert [line.count("File name too long") for line in said if "stopped" in line] == [1, 1]
+
+
 @pytest.mark.parametrize("command", ["bidsify", "slices"])
 def test_help_loads_nothing_heavy(command):
     heavy = sorted({*HEAVY, "pydicom", "tifffile"})

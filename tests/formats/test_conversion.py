@@ -11,7 +11,7 @@ import pytest
 from bidsapp.cli.bidsify import main
 from bidsapp.formats import conversion
 
-from ..fabricated import ct_head, image, write_metaimage, write_nifti
+from ..fabricated import ct_head, image, write_analyze, write_metaimage, write_nifti
 
 HEAD = "source\tparticipant\tsession\tcontrast"
 
@@ -94,6 +94,26 @@ def test_columns_and_rows_of_participants_stay(places):
     assert (root / "participants.tsv").read_text() == "participant_id\tage\nsub-01\t33\nsub-02\tn/a\n"
 
 
+def test_participants_without_a_folder_yet_stay(places):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t33\nsub-09\t44\n")
+    assert bidsify(places, A, C) == 0
+    rows = "participant_id\tage\nsub-01\t33\nsub-02\tn/a\nsub-09\t44\n"
+    assert (root / "participants.tsv").read_text() == rows
+
+
+@pytest.mark.parametrize("name", ["participants.tsv", ".bidsignore", "sourcedata/provenance.tsv"])
+def test_a_file_in_another_encoding_is_told_before_anything_is_converted(places, capsys, name):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    (root / name).write_bytes("filename\nMüller\n".encode("latin-1"))
+    before = tree(root)
+    assert bidsify(places, A, C) == 65
+    assert f"{root / name}: cannot be read: it is not in UTF-8 (byte 10)" in capsys.readouterr().err
+    assert tree(root) == before
+
+
 def test_another_source_does_not_overwrite_unasked(places, capsys):
     source, root, _ = places
     assert bidsify(places, A) == 0
@@ -114,6 +134,82 @@ def test_other_options_do_not_overwrite_unasked(places, capsys):
     assert bidsify(places, C, words=["--remove-table"]) == 0
     assert "0 converted, 1 there already" in capsys.readouterr().err.splitlines()[-1]
     assert provenance(places[1])["sub-02/ses-A/ct/sub-02_ses-A_ct.nii.gz"]["options"] == "remove_table"
+
+
+def test_options_for_one_format_leave_the_others_alone(places, capsys):
+    source, root, _ = places
+    assert bidsify(places, A, C) == 0
+    write_analyze(source / "d.hdr", image(seed=4)[0])
+    leaning = np.diag([3.0, 3.0, 3.0, 1.0])
+    leaning[1, 2] = 1.0
+    write_nifti(source / "e.nii", image(seed=6)[0], leaning)
+    more = (A, C, "d.hdr\t03\tA\tT1w", "e.nii\t04\tA\tT1w")
+    assert bidsify(places, *more, words=["--handedness", "radiological", "--tilt", "resample"]) == 0
+    assert "2 converted, 2 there already" in capsys.readouterr().err
+    assert [row["options"] for row in provenance(root).values()] == [
+        *("n/a", "n/a"),
+        *("handedness=radiological", "tilt=resample"),
+    ]
+    assert bidsify(places, *more, words=["--remove-table", "--handedness", "radiological"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "sub-02_ses-A_ct.nii.gz is there already, made with no options, and now asked for with remove_table"
+        in said
+    )
+    assert "sub-04_ses-A_T1w.nii.gz is there already, made with tilt=resample, and now asked for with none" in said
+    assert "2 there already, 2 refused" in said
+
+
+def test_an_image_is_not_stored_again_under_another_name(places, capsys):
+    source, root, _ = places
+    write_nifti(source / "a2.nii.gz", *image(seed=7))
+    assert bidsify(places, A) == 0
+    head, rows = HEAD + "\trun", (A + "\t1", "a2.nii.gz\t01\tA\tT1w\t2")
+    places[2].write_text("\n".join([head, *rows]) + "\n")
+    for words in ([], ["--overwrite"]):
+        assert main([str(source), str(root), "--mapping", str(places[2]), *words]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "a.nii.gz: would be sub-01/ses-A/anat/sub-01_ses-A_run-1_T1w.nii.gz, but was converted as sub-01/" in said
+    )
+    made = [path.name for path in sorted(root.rglob("*.nii.gz"))]
+    assert made == ["sub-01_ses-A_T1w.nii.gz", "sub-01_ses-A_run-2_T1w.nii.gz"]
+    (root / "sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz").unlink()
+    assert main([str(source), str(root), "--mapping", str(places[2])]) == 0
+
+
+def test_a_damaged_image_at_the_goal_costs_only_its_item(places, capsys):
+    root = places[1]
+    assert bidsify(places, A) == 0
+    for name in ("sub-02/ses-A/ct/sub-02_ses-A_ct.nii.gz", "sub-02/ses-A/ct/sub-02_ses-A_ct.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"damaged")
+    assert bidsify(places, C, B) == 1
+    assert "is there already, and is another image" in capsys.readouterr().err
+    assert (root / "sub-01/ses-A/anat/sub-01_ses-A_FLAIR.nii.gz").is_file()
+
+
+def test_where_writing_fails_the_provenance_stays(places, capsys, monkeypatch):
+    source, root, _ = places
+    assert bidsify(places, A) == 0
+    before = provenance(root)
+    write_nifti(source / "a.nii.gz", *image(seed=9))
+
+    def full(_item, _volume, goal):
+        raise OSError(28, "No space left on device", str(goal))
+
+    monkeypatch.setattr(conversion, "_write", full)
+    assert bidsify(places, A, words=["--overwrite"]) == 73
+    monkeypatch.undo()
+    assert bidsify(places, A, B) == 1
+    assert provenance(root)["sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz"] in before.values()
+
+
+def test_a_source_that_cannot_be_read_costs_only_itself(places, capsys):
+    assert bidsify(places, A, f"{'x' * 300}\t02\tA\tT1w") == 1
+    assert "xxx: File name too long (check permissions" in capsys.readouterr().err
+    assert bidsify(places, f"{'x' * 300}\t02\tA\tT1w") == 74
+    assert bidsify(places, f"a.nii.gz\t{'1' * 300}\tA\tT1w") == 73
 
 
 def test_a_file_of_somebody_else_is_not_overwritten(places):

@@ -1,6 +1,7 @@
 """DICOM series that are volumes are converted; those that are none are refused by name; nobody is named."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import pytest
 pytest.importorskip("dcm2niix")
 pytest.importorskip("pydicom")
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, InputOutputError
+from bidsapp.formats import dicom
 from bidsapp.formats.deidentify import NUMBERS, WORDS, allowed
 from bidsapp.formats.discover import discover
-from bidsapp.formats.guessing import guess
+from bidsapp.formats.guessing import SEVERAL_PATIENTS, guess
 from bidsapp.formats.reading import read_volume
 from bidsapp.formats.series import series_of
 from bidsapp.formats.volume import ReadOptions
@@ -134,6 +136,94 @@ def test_a_guess_tells_series_by_what_they_are_called(tmp_path):
     made = guess(discover(tmp_path))
     found = [(item.source.name, item.participant, item.contrast) for item in made.items]
     assert found == [("patient01#4", "01", "FLAIR"), ("patient01#3", "01", "T1w")]
+
+
+def test_two_patients_never_become_one(tmp_path):
+    write_dicom(tmp_path / "all/a", *image(seed=1), number=3, description="t1", PatientID="AA")
+    write_dicom(tmp_path / "all/b", *image(seed=2), number=4, description="t2", PatientID="BB")
+    write_dicom(tmp_path / "p02", *image(seed=3), description="t1", PatientID="CC")
+    (tmp_path / "all/a/0000.dcm").rename(tmp_path / "all/0000.dcm")
+    made = guess(discover(tmp_path))
+    assert [item.source.name for item in made.items] == ["p02"]
+    assert made.left_out == {SEVERAL_PATIENTS: ["all"]}
+    with pytest.raises(DataError, match="slices of several patients"):
+        read_volume(tmp_path / "all", PLAIN)
+    assert_same(read_volume(tmp_path / "all#4", PLAIN), *image(seed=2), atol=1e-3)
+    edit(tmp_path / "p02", lambda k, header: setattr(header, "PatientID", "CC" if k else "DD"))
+    with pytest.raises(DataError, match="p02: slices of several patients"):
+        read_volume(tmp_path / "p02", PLAIN)
+
+
+@pytest.mark.parametrize(("second", "runs"), [("AA", ["1", "2"]), ("BB", [])])
+def test_headers_tell_whether_folders_are_of_one_patient(tmp_path, second, runs):
+    for name, patient in (("one", "AA"), ("two", second)):
+        write_dicom(tmp_path / "DICOM" / name, *image(), description="t1", PatientID=patient)
+    write_dicom(tmp_path / "p09", *image(), description="t1")
+    made = guess(discover(tmp_path))
+    assert [item.entities.get("run") for item in made.items if item.participant == "DICOM"] == runs
+    told = "headers name several patients of what would be sub-DICOM: write a mapping"
+    assert made.left_out == ({} if runs else {told: ["DICOM/one", "DICOM/two"]})
+
+
+def test_series_that_no_number_tells_apart_need_folders_of_their_own(tmp_path):
+    for name, number in (("a", 3), ("b", 3), ("c", 4)):
+        write_dicom(tmp_path / "p01" / name, *image(), number=number, description="t1")
+    (tmp_path / "p01/a/0000.dcm").rename(tmp_path / "p01/0000.dcm")
+    made = guess(discover(tmp_path))
+    assert [item.source.name for item in made.items] == ["p01#4"]
+    reason = "several series 3 in one folder: put each into a folder of its own"
+    assert made.left_out == {reason: ["p01", "p01"]}
+    with pytest.raises(DataError, match="mixed series") as error:
+        read_volume(tmp_path / "p01#3", PLAIN)
+    assert error.value.hint == "put the slices of each into a folder of its own"
+    with pytest.raises(DataError, match="mixed series") as error:
+        read_volume(tmp_path / "p01", PLAIN)
+    assert error.value.hint == "name one in the mapping, as p01#4"
+
+
+def test_a_damaged_folder_is_refused_by_a_guess_too(tmp_path):
+    write_dicom(tmp_path / "p01", *image(), description="t1")
+    write_dicom(tmp_path / "p02", *image(), description="t1")
+    (tmp_path / "p02/0005.dcm").write_bytes(b"the scanner was down")
+    made = guess(discover(tmp_path))
+    assert [item.participant for item in made.items] == ["01"]
+    assert ["0005.dcm: no DICOM" in error.message for error in made.refused] == [True]
+
+
+def test_a_folder_may_be_called_as_a_series_is(tmp_path):
+    folder = write_dicom(tmp_path / "T1#2", *image(seed=2))
+    assert_same(read_volume(folder, PLAIN), *image(seed=2), atol=1e-3)
+
+
+def test_a_folder_among_the_slices_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    folder = write_dicom(tmp_path / "p01", *image(), description="t1")
+    walk = dicom.os.walk
+
+    def locked(top, onerror=None):
+        if Path(top) == folder:
+            onerror(PermissionError(13, "Permission denied", str(folder / "more")))
+        return walk(top, onerror=onerror)
+
+    monkeypatch.setattr(dicom.os, "walk", locked)
+    with pytest.raises(InputOutputError, match="p01/more: Permission denied"):
+        read_volume(folder, PLAIN)
+    assert [error.exit_code for error in guess(discover(tmp_path)).refused] == [74]
+
+
+def test_a_slice_that_cannot_be_read_costs_its_series(tmp_path, monkeypatch):
+    write_dicom(tmp_path / "p01", *image(), description="t1")
+    write_dicom(tmp_path / "p02", *image(seed=2), description="t1")
+    recognized = dicom.recognized
+
+    def locked(path):
+        if path.parent.name == "p02":
+            raise PermissionError(13, "Permission denied", str(path))
+        return recognized(path)
+
+    monkeypatch.setattr(dicom, "recognized", locked)
+    made = guess(discover(tmp_path))
+    assert [item.participant for item in made.items] == ["01"]
+    assert [error.message.endswith("0000.dcm: Permission denied") for error in made.refused] == [True]
 
 
 def test_a_damaged_slice_or_a_stranger_costs_the_series(tmp_path):

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from bidsapp.errors import NoInputError
-from bidsapp.formats.discover import Found, discover
-from bidsapp.formats.guessing import guess
-
-from ..fabricated import image, write_analyze, write_nifti, write_parrec
+from bidsapp.formats.discover import Found
+from bidsapp.formats.guessing import NO_LABEL, guess
+from bidsapp.formats.names import NO_SCAN, POST
 
 
 def guessed(*names):
@@ -28,10 +27,137 @@ def guessed(*names):
         ("x17_pd.mha", "sub-x17/anat/sub-x17_PDw.nii.gz"),
         ("s03/CT/head.nii.gz", "sub-s03/ct/sub-s03_ct.nii.gz"),
         ("s03/t2star.nii.gz", "sub-s03/anat/sub-s03_T2starw.nii.gz"),
+        ("anna/session-01/T1.nii", "sub-anna/ses-01/anat/sub-anna_ses-01_T1w.nii.gz"),
+        ("anna/Session1/T1.nii", "sub-anna/ses-1/anat/sub-anna_ses-1_T1w.nii.gz"),
+        ("anna/ses-baseline/T1.nii", "sub-anna/ses-baseline/anat/sub-anna_ses-baseline_T1w.nii.gz"),
+        ("anna/visits/x/T1.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("anna/visit_T1.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("subject01/T1.nii", "sub-01/anat/sub-01_T1w.nii.gz"),
+        ("Subject_03/T1.nii", "sub-03/anat/sub-03_T1w.nii.gz"),
+        ("subj04/T1.nii", "sub-04/anat/sub-04_T1w.nii.gz"),
+        ("sub-anna_T1.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("pt3_T1.nii", "sub-3/anat/sub-3_T1w.nii.gz"),
+        ("P1/T1.nii", "sub-1/anat/sub-1_T1w.nii.gz"),
+        ("T1_P10.nii", "sub-10/anat/sub-10_T1w.nii.gz"),
+        ("philips3T/T1.nii", "sub-philips3T/anat/sub-philips3T_T1w.nii.gz"),
+        ("project1/T1.nii", "sub-project1/anat/sub-project1_T1w.nii.gz"),
+        ("anna/t1_mprage_sag_p2_iso.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("anna/patient_T1.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("anna_visit1/T1.nii", "sub-anna/ses-1/anat/sub-anna_ses-1_T1w.nii.gz"),
+        ("ses-2/anna_T1.nii", "sub-anna/ses-2/anat/sub-anna_ses-2_T1w.nii.gz"),
+        ("anna_T1_gd/scan.nii", "sub-annaT1gd/anat/sub-annaT1gd_ce-gadolinium_T1w.nii.gz"),
+        ("pt3_ct1.nii", "sub-3/ct/sub-3_ct.nii.gz"),
+        ("T1/anna.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
+        ("anna/T1_masked.nii", "sub-anna/anat/sub-anna_T1w.nii.gz"),
     ],
 )
 def test_names(name, goal):
     assert guessed(name)[0] == {name: goal}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "T1_Gd_3D",
+            "T1c_axial",
+            "T1c",
+            "T1_post_mprage",
+            "postcontrast_T1",
+            "T1_post-contrast",
+            "T1+C",
+            "T1_KM",
+        ),
+        *(
+            "t1ce",
+            "T1gd",
+            "T1_ce_ax",
+            "mprage_gad",
+            "t1_mprage_sag_KM",
+            "Gd_T1",
+            "ce-gadolinium_T1w",
+            "AX T1 POST",
+        ),
+    ],
+)
+def test_a_t1_after_contrast_is_told_from_one_before(name):
+    assert guessed(f"s1/{name}.nii")[0] == {f"s1/{name}.nii": "sub-s1/anat/sub-s1_ce-gadolinium_T1w.nii.gz"}
+
+
+@pytest.mark.parametrize("name", ["T1", "T1_pre_Gd", "T1_no_gd", "T1_post_op", "postop_T1", "T1_cor", "T1_gdansk"])
+def test_a_t1_before_contrast_is_no_other(name):
+    assert guessed(f"s1/{name}.nii")[0] == {f"s1/{name}.nii": "sub-s1/anat/sub-s1_T1w.nii.gz"}
+
+
+def test_a_word_that_may_mean_contrast_or_a_time_is_left_out():
+    assert guessed("s1/T2.nii", "s1/post_T1.nii")[1] == {POST: ["s1/post_T1.nii"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "T1_brainmask",
+            "FLAIR_lesionmask",
+            "T1_segmentation",
+            "T1_pveseg",
+            "T1_labels",
+            "T2map",
+            "T1rho",
+            "c1T1",
+        ),
+        *("wc2sub-01_T1", "T1_aseg", "masks/T1", "brain_masks/T1", "segmentations/T1", "T1_seg", "t1_fieldmap"),
+    ],
+)
+def test_masks_and_maps_are_no_scans(name):
+    assert guessed("s1/T2.nii", f"s1/{name}.nii")[1] == {NO_SCAN: [f"s1/{name}.nii"]}
+
+
+def test_the_source_folder_is_one_person_s_where_nothing_below_it_is_a_name():
+    def goals(*names):
+        made = guess([Found(Path("/data/patient07") / name, name, dicom=False) for name in names])
+        return [item.goal for item in made.items]
+
+    assert goals("T1.nii", "FLAIR.nii") == ["sub-07/anat/sub-07_FLAIR.nii.gz", "sub-07/anat/sub-07_T1w.nii.gz"]
+    assert goals("visit1/T1.nii", "visit2/T1.nii") == [
+        "sub-07/ses-1/anat/sub-07_ses-1_T1w.nii.gz",
+        "sub-07/ses-2/anat/sub-07_ses-2_T1w.nii.gz",
+    ]
+
+
+def test_two_names_with_one_label_are_left_out():
+    nobody = ["张三/T1.nii", "李四/FLAIR.nii"]
+    items, left_out = guessed("Müller/T1.nii", "Möller/T1.nii", *nobody, "anna/T1.nii")
+    assert list(items) == ["anna/T1.nii"]
+    assert left_out == {
+        NO_LABEL: nobody,
+        "Möller, Müller would all be sub-Mller: write a mapping": ["Müller/T1.nii", "Möller/T1.nii"],
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("philips3T/anna/T1.nii", "philips3T/bert/T1.nii"),
+        ("controls/sub-01/T1.nii", "patients/sub-01/T1.nii"),
+        ("before/sub-01_T1.nii", "after/sub-01_T1.nii"),
+        ("data/anna_T1.nii", "data/bert_T1.nii"),
+    ],
+)
+def test_images_that_may_be_of_several_people_are_no_runs(names):
+    items, left_out = guessed("x/T1.nii", *names)
+    assert list(items) == ["x/T1.nii"]
+    ((reason, left),) = left_out.items()
+    assert reason.startswith("images of several folders or names would be runs of sub-")
+    assert left == list(names)
+
+
+def test_contrasts_in_folders_are_of_one_person():
+    assert list(guessed("T1/anna.nii", "FLAIR/anna.nii", "T1/bert.nii")[0].values()) == [
+        "sub-anna/anat/sub-anna_FLAIR.nii.gz",
+        "sub-anna/anat/sub-anna_T1w.nii.gz",
+        "sub-bert/anat/sub-bert_T1w.nii.gz",
+    ]
 
 
 def test_what_cannot_be_told_is_left_out_by_reason():
@@ -40,7 +166,7 @@ def test_what_cannot_be_told_is_left_out_by_reason():
         "named like a mask, a map or another kind of series": ["s1/lesion_mask.nii", "s1/dwi_t2.nii"],
         "its contrast could not be told": ["s1/brain.nii"],
     }
-    with pytest.raises(NoInputError, match="no contrast could be told of any of 1 images"):
+    with pytest.raises(NoInputError, match=r"nothing of 1 images could be guessed; brain\.nii: its contrast"):
         guessed("brain.nii")
 
 
@@ -49,18 +175,3 @@ def test_repeated_contrasts_become_runs():
         "sub-s1/anat/sub-s1_run-1_T1w.nii.gz",
         "sub-s1/anat/sub-s1_run-2_T1w.nii.gz",
     ]
-
-
-def test_two_files_of_one_image_are_one_candidate(tmp_path):
-    write_nifti(tmp_path / "a/t1.nii.gz", *image())
-    write_analyze(tmp_path / "a/t2.hdr", image()[0])
-    write_parrec(tmp_path / "b/flair.PAR", *image())
-    (tmp_path / "b/readme.txt").write_text("x")
-    assert [one.name for one in discover(tmp_path)] == ["a/t1.nii.gz", "a/t2.hdr", "b/flair.PAR"]
-
-
-def test_folders_below_dicom_slices_are_no_candidates_of_their_own(tmp_path):
-    for folder in ("case1/CT", "case1/CT/part2"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "1").write_bytes(bytes(128) + b"DICM")
-    assert [(one.name, one.dicom) for one in discover(tmp_path)] == [("case1/CT", True)]

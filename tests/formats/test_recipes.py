@@ -205,6 +205,13 @@ def test_a_recipe_of_ones_own(tmp_path):
         "P1_T1w.nii": "sub-P1/anat/sub-P1_T1w.nii.gz",
         "P1_T2w.nii": "sub-P1/anat/sub-P1_T2w.nii.gz",
     }
+    path.write_text(path.read_text().replace("P[0-9]+", "[^/]+"))
+    items, left_out = sorted_out(str(path), "Möller_T1w.nii", "Müller_T1w.nii", "张_T1w.nii")
+    assert [item.participant for item in items.values()] == ["Mller"]
+    assert left_out == {
+        "Müller would be sub-Mller, as Möller: write a mapping": ["Müller_T1w.nii"],
+        "张 would be sub-, as 张: write a mapping": ["张_T1w.nii"],
+    }
     for wrong in ("x = 1", "[[scan]]\nmatch='a'\ncontrast='T1w'", "[[scan]]\nmatch='('\ncontrast='T1w'", "[["):
         path.write_text(f'name = "mine"\nabout = "x"\nlicense = "CC0"\n{wrong}')
         with pytest.raises(UsageError, match="no recipe"):

@@ -167,6 +167,10 @@ CASES = {
         lambda f: write_nifti(f / "a.nii", np.full(DATA.shape, np.nan, np.float32), AFFINE),
         "100% of the voxels are NaN",
     ),
+    "numbers beyond float32": (
+        lambda f: write_nifti(f / "a.nii", DATA.astype(np.float64) * 1e300, AFFINE),
+        "which float32 cannot hold",
+    ),
     "a picture": (lambda f: written(f / "a.nii", b"\x89PNG\r\n\x1a\n" + bytes(400)), "a PNG picture"),
 }
 

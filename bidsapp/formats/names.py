@@ -1,0 +1,126 @@
+"""What names of files and folders say of an image: its contrast, its session, and whose it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bidsapp.formats.mapping import label_of
+from bidsapp.records import CT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NO_SCAN = "named like a mask, a map or another kind of series"
+NO_CONTRAST = "its contrast could not be told"
+POST = "“post” may mean a contrast agent or a later time: write a mapping"
+GADOLINIUM = {"ce": "gadolinium"}
+# A digit or a separator follows: `\b` does not see the end of a word before an underscore.
+END = r"(?![a-z])"
+# `ct1` is the first CT.
+T1 = r"(?<!c)t1|mp-?rage|mp2rage|spgr|bravo|tfe"
+AGENT = rf"(?:ce|gd|gad[a-z]*){END}"
+NOT_BEFORE = r"(?<![a-z])(?<!pre[-_ ])(?<!no[-_ ])(?<!non[-_ ])(?<!without[-_ ])"
+LATER = r"(?![-_ ]?(?:op|surg|treat|ther|chemo|rt))"
+# The first that matches counts: a T2-FLAIR is a FLAIR, and a T1 after contrast is told from one before. Without a
+# contrast it is the reason to leave the image out.
+WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    (r"flair|t2f|dark.?fluid", "FLAIR", {}),
+    (rf"t1w?[-_ +]*(?:{AGENT}|k[ms]{END}|c(?![a-z0-9]))", "T1w", GADOLINIUM),
+    (rf"(?:{T1}).*?{NOT_BEFORE}(?:post{END}{LATER}|km{END}|\+ ?c{END})", "T1w", GADOLINIUM),
+    (rf"^(?=.*(?:{T1})).*(?:post[-_ ]?contrast{END}|{NOT_BEFORE}(?:post[-_ ]?)?{AGENT})", "T1w", GADOLINIUM),
+    (rf"(?<![a-z])post{END}.*(?:{T1})", POST, {}),
+    (r"t2[ _-]?(star|\*)|gre\b|hemo", "T2starw", {}),
+    (T1, "T1w", {}),
+    (r"(?<!c)t2", "T2w", {}),
+    (r"(^|[^a-z])pd(w|[^a-z]|$)", "PDw", {}),
+    (r"(^|[^a-z])ct([^a-z]|$)", CT, {}),
+)
+BARE = re.compile(rf"(?:{T1}|t2f?|t2[-_ ]?star|pd|ct|flair|post)w?[-_ +]*(?:ce|c|gd|km|post)?", re.I)
+# `c1` and the like before a name are SPM's tissue maps.
+LEFT_OUT = re.compile(
+    rf"(?:mask|seg|segment|segmentation|parcellation|label|map|pve|pveseg)s?{END}|t1rho|^(?:mw|w|r)*c[1-6](?=[a-z])"
+    r"|(^|[^a-z])(roi|scout|localizer|dwi|dti|adc|bold|fmri|asl|swi|trace)([^a-z]|$)",
+    re.I,
+)
+LEFT_OUT_FOLDER = re.compile(
+    r"(?:brain|head|lesion|tissue|tumou?r)?[-_ ]?(?:mask|seg|segmentation|parcellation|label|roi|map)s?", re.I
+)
+# Letters alone are a label only behind `ses-` and the like, and behind `sub-`: `visits` and `subject` are words.
+SESSION = re.compile(
+    r"(?:^|[^a-z])(?:(?:session|visit|ses)[-_ ]+([a-z0-9]+)"
+    r"|(?:timepoint|session|visit|time|ses|tp)[-_ ]*(\d[a-z0-9]*))",
+    re.I,
+)
+# A bare `p` with one digit inside a name is most often the acceleration of a sequence (`t1_mprage_p2_iso`).
+SUBJECT = re.compile(
+    r"(?:^|[^a-z0-9])(?:sub-([a-z0-9]+)|(?:subject|patient|case|subj|sub|pat|pt)"
+    r"(?:[-_ ]+([a-z]*\d[a-z0-9]*)|(\d[a-z0-9]*))|(?:^p|p(?=\d\d))(\d[a-z0-9]*))",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose an image seems to be.
+
+    Attributes
+    ----------
+    label : str
+        Of the participant; empty where no name has a letter or a digit.
+    name : str
+        What the label was made of. Two names with one label may be two people.
+    place : tuple of str
+        Repeated images of one place are runs; those of several places may be of several people.
+    """
+
+    label: str
+    name: str
+    place: tuple[str, ...]
+
+
+def contrast_of(texts: Sequence[str]) -> tuple[str, Mapping[str, str]]:
+    """Return contrast and entities that the first of some texts tells; where none does, the reason."""
+    for text in texts:
+        for pattern, contrast, entities in WORDS:
+            if re.search(pattern, text, re.I):
+                return contrast, entities
+    return NO_CONTRAST, {}
+
+
+def is_no_scan(folders: Sequence[str], texts: Sequence[str]) -> bool:
+    """Return whether an image is called a mask, a map or the like, or lies in a folder of them."""
+    return any(map(LEFT_OUT.search, texts)) or any(map(LEFT_OUT_FOLDER.fullmatch, folders))
+
+
+def session_of(parts: Sequence[str]) -> str | None:
+    """Return the session that the parts of a path name."""
+    found = (match[1] or match[2] for part in parts for match in SESSION.finditer(part))
+    return next((label for label in found if not _is_contrast(label)), None)
+
+
+def person_of(folders: Sequence[str], stem: str, source: str = "") -> Person:
+    """Return whose an image is, by ``sub-``, ``patient`` or the like, else by a folder or how its name begins.
+
+    Where none of these could be anybody's name, the source folder is that of one person: ``patient07/visit1/T1``.
+    """
+    for depth, part in enumerate((*folders, stem)):
+        for match in SUBJECT.finditer(part):
+            label = next(filter(None, match.groups()))
+            if not _is_contrast(label):
+                name = label_of(match[0]).lower()
+                return Person(label, name, (*folders[:depth], name))
+    # What names a session names nobody: `anna_visit1` is Anna's, and `visit1` is anybody's.
+    *names, first = (SESSION.sub("", part).strip("_- ") for part in (*folders, stem))
+    first = re.split(r"[_ -]", first)[0]
+    begins = "" if _is_contrast(first) else first
+    name = next((one for one in names if one and not _is_contrast(one)), begins)
+    if not name and source:
+        return person_of((source, *folders), stem)
+    return Person(label_of(name), name, (*folders, begins))
+
+
+def _is_contrast(word: str) -> bool:
+    """Return whether a word names a contrast and nothing else: nobody is called ``T1w``."""
+    return bool(BARE.fullmatch(word))
