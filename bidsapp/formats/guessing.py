@@ -36,9 +36,9 @@ def guess(found: Sequence[Found]) -> Sorted:
     """Guess contrast, participant and session of each candidate.
 
     The contrast is looked for in what a DICOM header calls the series, in the file's name, then in those of its
-    folders. A participant is told by ``sub-``, ``patient`` or the like, or else by the folder below the source,
-    by how the file's name begins, or by the source's own name; an identifier in a header never becomes a label. What may be images of several
-    people under one label is left out.
+    folders. A participant is told by ``sub-``, ``patient`` or the like, or else by the folder below the source, by
+    how the file's name begins, or by the source's own name; an identifier in a header never becomes a label. What
+    may be images of several people under one label is left out.
 
     Raises
     ------
