@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bidsapp.bids import names
 from bidsapp.errors import NoInputError
-from bidsapp.planning import asked_plan
+from bidsapp.planning import asked_plan, minutes_of
 from bidsapp.reports.boilerplate import LOGS, recorded, together, write_citation
 from bidsapp.reports.learning import Learning, tell
 from bidsapp.results import methods_of
@@ -84,7 +84,7 @@ def _group(settings: Settings) -> str:
     if settings.model is not None:
         return methods_of(settings, read_bundle(settings.model))
     parent = read_bundle(settings.init_from) if settings.init_from else None
-    plan = asked_plan(settings, settings.max_minutes, "", (1, 1, 1), parent and parent.plan)
+    plan = asked_plan(settings, minutes_of(settings), "", (1, 1, 1), parent and parent.plan)
     counted = plan.max_steps is not None or plan.epochs is not None
     own = read_overrides(settings.plan)
     rival = settings.baseline and settings.network != BASELINE
@@ -96,7 +96,7 @@ def _group(settings: Settings) -> str:
             population=_population(settings, parent),
             origin=Origin(parent.name, parent.version, parent.sha256, ()) if parent else None,
             range_test=settings.lr == "auto",
-            limit="" if counted or settings.crossval else SHARED.format(settings.max_minutes),
+            limit="" if counted or settings.crossval else SHARED.format(minutes_of(settings)),
             rivals=(BASELINE, FLOOR, FOREST) if rival else (FLOOR, FOREST),
             axial=settings.axial,
             native=settings.synth_space == "native",

@@ -9,6 +9,7 @@ from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.bids.participants import column_of
 from bidsapp.bids.sink import write_text
+from bidsapp.settings import MAX_MINUTES
 from bidsapp.synthesis.overrides import overridden, read_overrides
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def request(settings: Settings) -> dict[str, Any]:
     # Sums come out otherwise where they are shared.
     shared = {"processes": settings.processes} if settings.processes > 1 else {}
     return {**values, **shared, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
+
+
+def minutes_of(settings: Settings) -> float | None:
+    """Return the minutes that were asked for; ``None`` where a training is ended by its steps or epochs alone."""
+    counted = settings.max_steps or settings.epochs or settings.sloppy
+    return settings.max_minutes or (None if counted else MAX_MINUTES)
 
 
 def strata_of(settings: Settings) -> dict[str, str] | None:
@@ -126,8 +133,8 @@ def plans_of(
     from bidsapp.synthesis.sizing import size_to_minutes
 
     baseline = settings.baseline and settings.network != BASELINE
-    minutes = settings.max_minutes
-    if not settings.crossval:
+    minutes = minutes_of(settings)
+    if minutes is not None and not settings.crossval:
         minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
     precision = str(fabric._precision.precision)
     before = start.bundle.plan if start else None
@@ -138,7 +145,7 @@ def plans_of(
 
 def asked_plan(
     settings: Settings,
-    minutes: float,
+    minutes: float | None,
     precision: str,
     extents: Sequence[int] | None = None,
     before: Plan | None = None,
@@ -149,7 +156,7 @@ def asked_plan(
     ----------
     settings : Settings
         What was asked for.
-    minutes : float
+    minutes : float or None
         Time of one training.
     precision : str
         As Lightning Fabric names it.
@@ -182,7 +189,7 @@ def asked_plan(
     return overridden(plan, read_overrides(settings.plan))
 
 
-def _recipe(settings: Settings, network: str, minutes: float, precision: str, **asked: Any) -> Plan:
+def _recipe(settings: Settings, network: str, minutes: float | None, precision: str, **asked: Any) -> Plan:
     """Return a network's recipe with what all networks of a run share."""
     from bidsapp.synthesis.plan import make_plan
 

@@ -168,8 +168,8 @@ class Plan:
         Whether a prediction is averaged with that of the left-right mirrored input.
     precision : str
         ``bf16-mixed`` or ``32-true``, as Lightning Fabric names them.
-    minutes : float
-        Time of one training; whichever of time and steps ends first.
+    minutes : float or None
+        Time of one training; whichever of time and steps ends first. ``None``: steps or epochs alone end it.
     max_steps : int or None
         Optimizer steps of one training.
     epochs : float or None
@@ -207,7 +207,7 @@ class Plan:
     augmentation: str
     flip_averaging: bool
     precision: str
-    minutes: float
+    minutes: float | None
     max_steps: int | None
     epochs: float | None
     seed: int

@@ -11,6 +11,7 @@ from bidsapp.records import CT, Space
 
 LEVELS = ("participant", "group")
 DEVICES = ("auto", "cpu", "cuda")
+MAX_MINUTES = 60.0
 NETWORKS = ("unet", "unet-base", "seed-resnet", "segresnet", "dynunet")
 # Normalizations of the article's network; the others have batch normalization.
 NORMS = ("batch", "weight", "spectral")
@@ -29,8 +30,7 @@ BIAS_CORRECTIONS = ("n4", "precomputed", "none")
 SKULL_STRIPPERS = ("deepbet", "robex", "template", "precomputed", "skip", "auto")
 REFERENCE_POLICIES = ("first", "best")
 SYNTH_SPACES = ("source", "native")
-# What --match-to takes besides an image.
-MATCH_NORMALIZED = "normalized"
+MATCH_NORMALIZED = "normalized"  # what --match-to takes besides an image
 EXPORTS = ("onnx", "torchscript")
 # Of whom the intermediate files are kept: of nobody, of visits that failed, of all.
 KEEP_WORK = ("never", "on-error", "always")
@@ -154,10 +154,10 @@ class Settings:
         ``FIELD=VALUE`` of the plan's fields that a person sets and that have no setting of their own.
     init_from : Path or None
         A bundle whose networks are trained on, instead of new ones.
-    max_minutes : float
-        Time for training: of the whole group level, or of each fold and network with ``crossval``.
+    max_minutes : float or None
+        Of the group level, or of each fold and network with ``crossval``; `MAX_MINUTES` where nothing is counted.
     max_steps : int or None
-        Optimizer steps for each fold and network; makes a run repeatable to the bit on one machine.
+        Optimizer steps for each fold and network; without minutes a run repeats to the bit on one machine.
     epochs : float or None
         Length of each training in epochs: each draws as many voxels as the brains of all training pairs have, or
         as many whole volumes or slices.
@@ -232,7 +232,7 @@ class Settings:
     match_to: str | None = None
     plan: tuple[str, ...] = ()
     init_from: Path | None = None
-    max_minutes: float = 60.0
+    max_minutes: float | None = None
     max_steps: int | None = None
     epochs: float | None = None
     seed: int = 0

@@ -32,6 +32,19 @@ def test_fields_of_the_plan_that_were_set_are_the_plans_and_ask_for_new_training
     )
 
 
+def test_minutes_end_a_training_where_nothing_is_counted_or_where_they_were_asked_for(tmp_path):
+    settings = Settings(tmp_path / "raw", tmp_path / "out", ("group",), device="cpu", omp_nthreads=1)
+    fabric = make_fabric("cpu", "32-true")
+
+    def minutes(**asked):
+        return [plan.minutes for plan in planning.plans_of(replace(settings, **asked), 3, fabric)]
+
+    assert minutes(max_steps=5000) == minutes(epochs=9.0) == minutes(sloppy=True) == [None, None]
+    assert minutes(max_steps=5000, max_minutes=20.0) == pytest.approx([2.0, 2.0])  # 0.6 of 20 for six trainings
+    assert minutes(max_minutes=20.0, crossval=True, max_steps=9) == [20.0, 20.0]
+    assert planning.minutes_of(settings) == 60
+
+
 def test_networks_that_are_trained_further_may_have_learned_of_a_source_elsewhere(tmp_path):
     settings = Settings(tmp_path, tmp_path, ("group",), source=("T1w", "T2w"), allow_missing_source=True)
     t1w, mask, flair = map(Path, ("t1w", "mask", "flair"))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bidsapp.cli.words import default
-from bidsapp.settings import AUGMENTATIONS, INPUT_MODES, LOSSES, NORMS, SAMPLINGS, SLICE_AXES
+from bidsapp.settings import AUGMENTATIONS, INPUT_MODES, LOSSES, MAX_MINUTES, NORMS, SAMPLINGS, SLICE_AXES
 
 
 def add_folds(group: argparse._ArgumentGroup) -> None:
@@ -89,10 +89,14 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
         "--max-minutes",
         type=float,
         metavar="N",
-        help=f"time of the group level ({default('max_minutes')}); with --crossval of each fold and network",
+        help="time of the group level, of which trainings share six tenths; with --crossval of each fold and "
+        f"network ({MAX_MINUTES:g} where neither --max-steps nor --epochs is given)",
     )
     group.add_argument(
-        "--max-steps", type=int, metavar="N", help="steps of each training, for runs that repeat to the bit"
+        "--max-steps",
+        type=int,
+        metavar="N",
+        help="steps of each training; without --max-minutes, which would end it, too, a run repeats to the bit",
     )
     group.add_argument(
         "--epochs",

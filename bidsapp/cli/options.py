@@ -52,7 +52,9 @@ def add_selection(group: argparse._ArgumentGroup) -> None:
         help="pybids index of the dataset: used where there is one, else made; remove it when the dataset changes",
     )
     group.add_argument(
-        "--skip-bids-validation", action="store_true", help="go on without dataset_description.json"
+        "--skip-bids-validation",
+        action="store_true",
+        help="go on without dataset_description.json, with a derivative dataset, and with the validator's errors",
     )
 
 
@@ -206,7 +208,7 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dry-run",
         action="store_true",
-        help="print what would be done, the group level's plan included, and stop; writes nothing",
+        help="print what would be done, and stop; writes nothing; the plan of a training with group alone",
     )
     group.add_argument(
         "--boilerplate-only",

@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("tiff", "npy"), default="tiff", help="float32 both (tiff)")
     extent = "percent of the brain's extent along the axis that is written, such as 20,80"
     parser.add_argument("--range", metavar="LOW,HIGH", help=extent)
-    background = "leave out slices in which under 1 %% of the voxels exceed this percentile of the image"
+    background = "leave out slices in which under 1 %% of the voxels exceed this percentile of the first contrast"
     parser.add_argument("--background", type=float, metavar="P", help=background)
     return parser
 

@@ -151,6 +151,8 @@ def _number(text: str, kind: type[int] | type[float]) -> int | float:
 
 
 def _check(name: str, value: Any) -> None:
+    if name == "minutes" and value is None:
+        raise ValueError("something has to end a training: give --max-steps or --epochs instead")
     low, high = LIMITS.get(name, (-math.inf, math.inf))
     for part in value if isinstance(value, tuple) else (value,):
         if isinstance(part, int | float) and not low <= part <= high:

@@ -60,7 +60,7 @@ def make_plan(
     sources: Sequence[str],
     target: str,
     *,
-    minutes: float,
+    minutes: float | None,
     max_steps: int | None,
     precision: str,
     seed: int,
@@ -87,8 +87,8 @@ def make_plan(
         Contrasts to predict from.
     target : str
         Contrast to predict.
-    minutes : float
-        Time of one training.
+    minutes : float or None
+        Time of one training; ``None`` where steps or epochs alone end it.
     max_steps : int or None
         Steps of one training, where they rather than the time shall end it.
     precision : str

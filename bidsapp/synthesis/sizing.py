@@ -57,7 +57,7 @@ def size_to_minutes(
     Plan
     """
     counted = plan.max_steps is not None or plan.epochs is not None
-    if counted or plan.network not in SIZES or plan.input_mode == "volumes":
+    if plan.minutes is None or counted or plan.network not in SIZES or plan.input_mode == "volumes":
         return plan
     sizes = [
         {"channels": channels, **({} if plan.slices else {"patch": (edge, edge, edge)})}

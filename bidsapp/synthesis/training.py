@@ -183,6 +183,6 @@ def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = ti
 
 
 def _progress(steps: int, seconds: float, plan: Plan) -> float:
-    by_time = seconds / (60 * plan.minutes * (1 - SETTLING))
+    by_time = seconds / (60 * plan.minutes * (1 - SETTLING)) if plan.minutes else 0.0
     by_steps = steps / plan.max_steps if plan.max_steps else 0.0
     return min(1.0, max(by_time, by_steps))

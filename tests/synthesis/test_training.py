@@ -51,6 +51,13 @@ def test_time_ends_a_training_too(stored, plan):
     assert trained.history[-1].progress == 1
 
 
+def test_no_time_ends_a_training_that_is_counted_alone(stored, plan):
+    ticks = iter(range(0, 10**9, 10**6))
+    counted = dataclasses.replace(plan, minutes=None, max_steps=3)
+    trained = train(stored, counted, make_fabric("cpu", "32-true"), clock=lambda: float(next(ticks)))
+    assert [round(step.progress, 3) for step in trained.history] == [0.333, 0.667, 1]
+
+
 def test_an_epoch_draws_as_many_voxels_as_the_brains_have(stored, plan):
     # Two brains of 20 × 22 × 20 voxels; a step draws 2 × 16³.
     counted = dataclasses.replace(plan, epochs=4, max_steps=None)
