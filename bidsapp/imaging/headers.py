@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 MAX_VOXEL_MM = 8.0
 MIN_FIELD_OF_VIEW_MM = 80.0
 MAX_NONFINITE = 0.01
-LEAST_MM3, FARTHEST_MM = 1e-6, 1e6
+LEAST_MM3, FARTHEST_MM = 1e-12, 1e6
 FORMS_DIFFER_MM = 0.1
 # Scanners write directions with four to seven digits; more than this is a shear, not rounding.
 MAX_SHEAR = 1e-2
@@ -232,7 +232,7 @@ def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
 
 
 def _has_volume(affine: NDArray[np.float64]) -> bool:
-    """Return whether voxels span space: edges of numbers that are hardly any do not."""
+    """Return whether voxels span space: edges of hardly any length do not."""
     return bool(np.abs(affine).max() < FARTHEST_MM and abs(np.linalg.det(affine[:3, :3])) > LEAST_MM3)
 
 
