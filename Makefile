@@ -53,7 +53,7 @@ bundle: install
 test: install
 	$(PYTEST)
 
-# Also those that CI has no time for: full disks, jobs at once, no network, broken masks, the tutorial, the validator.
+# Also those that CI has no time for: full disks, jobs at once, no network, what fails, the tutorial, the validator.
 test-long: install
 	SYNTHPREP_LONG=1 $(PYTEST) tests/e2e tests/docs
 

@@ -13,7 +13,7 @@ hypothesis.settings.load_profile("tests")
 ROOT = Path(__file__).parents[1]
 # Files whose slow tests take minutes each, beyond what CI has time for: `make test-long` runs them.
 LONG = {
-    *("test_broken_on_purpose.py", "test_derivatives.py", "test_full_disk.py"),
+    *("test_broken_on_purpose.py", "test_derivatives.py", "test_failures.py", "test_full_disk.py"),
     *("test_offline.py", "test_parallel.py", "test_tutorial.py", "test_bidsify.py"),
 }
 

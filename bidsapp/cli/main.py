@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # Nipype, niworkflows and TemplateFlow ask their servers for news unless told not to.
 OFFLINE = {"NO_ET": "1", "NIPYPE_NO_ET": "1", "TEMPLATEFLOW_AUTOUPDATE": "off"}
+# What Python's tracker of semaphores says, when a run was told to end, would come after our last line.
+QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 
 class _UnexpectedError(AppError):
@@ -59,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a folder that may not be looked into
         return _finish(RunStatus(error=told(error)))
     os.environ.update(OFFLINE)
+    warned = os.environ.get("PYTHONWARNINGS", "")
+    if QUIET not in warned:
+        os.environ["PYTHONWARNINGS"] = f"{warned},{QUIET}".strip(",")
     if follows(settings.processes):
         return _follow(settings)
     journal = Journal(may_be_empty=settings.shard is not None)
