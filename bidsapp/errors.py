@@ -1,5 +1,7 @@
 """Errors that a person can act on: a message, a hint, and the exit status of the run they end."""
 
+from __future__ import annotations
+
 import errno
 from enum import IntEnum
 
@@ -89,6 +91,11 @@ class InputOutputError(AppError):
     """Something could not be read or written."""
 
     exit_code = ExitCode.IO
+
+    @classmethod
+    def of(cls, error: OSError, hint: str) -> InputOutputError:
+        """Return what the system refused as an error for a person to read."""
+        return cls(f"{error.filename or 'input or output'}: {error.strerror or error}", hint)
 
 
 class CannotCreateError(AppError):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Work = Callable[[Sequence[str]], ExitCode | None]
     Main = Callable[[Sequence[str] | None], int]
 
+REFUSED = "check the path, its permissions and the disk's space"
+
 
 def command(program: str) -> Callable[[Work], Main]:
     """Make a command of a function that takes its words; what the function raises is told in one line.
@@ -49,16 +51,10 @@ def command(program: str) -> Callable[[Work], Main]:
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                     return int(ExitCode.OK)
                 except OSError as raised:
-                    error = told(raised)
+                    error = InputOutputError.of(raised, REFUSED)
             sys.stderr.write(f"{program}: stopped: {error} [exit {int(error.exit_code)}]\n")
             return int(error.exit_code)
 
         return main
 
     return decorate
-
-
-def told(raised: OSError) -> InputOutputError:
-    """Return what the system refused as an error for a person to read."""
-    message = f"{raised.filename or 'input or output'}: {raised.strerror or raised}"
-    return InputOutputError(message, "check the path, its permissions and the disk's space")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bidsapp.cli.endings import told
+from bidsapp.cli.endings import REFUSED
 from bidsapp.cli.journal import Journal
 from bidsapp.cli.logs import logging_to
 from bidsapp.cli.parser import settings_from
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AppError as error:
         return _finish(RunStatus(error=error))
     except OSError as error:  # a folder that may not be looked into
-        return _finish(RunStatus(error=told(error)))
+        return _finish(RunStatus(error=InputOutputError.of(error, REFUSED)))
     os.environ.update(OFFLINE)
     warned = os.environ.get("PYTHONWARNINGS", "")
     if QUIET not in warned:
@@ -206,7 +206,7 @@ def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | Non
     if isinstance(raised, OSError):
         if raised.errno in NO_ROOM:
             where = f"make room, and run the same command again; {where}"
-        return InputOutputError(f"{raised.filename or 'input or output'}: {raised.strerror or raised}", where)
+        return InputOutputError.of(raised, where)
     return _UnexpectedError(f"unexpected {type(raised).__name__}: {raised}", f"{where}, and report it")
 
 

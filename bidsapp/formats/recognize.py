@@ -52,8 +52,7 @@ STRANGERS = (
 
 def unreadable(error: OSError) -> InputOutputError:
     """Return the error of a file or folder of the source that the system does not let us read."""
-    message = f"{error.filename}: {error.strerror or error}"
-    return InputOutputError(message, "make it readable, or move it out of the source folder")
+    return InputOutputError.of(error, "make it readable, or move it out of the source folder")
 
 
 def named_format(path: Path) -> tuple[str, ...]:
