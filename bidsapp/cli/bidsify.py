@@ -109,7 +109,7 @@ def _convert(given: argparse.Namespace) -> ExitCode:
 
 def _chosen(given: argparse.Namespace) -> tuple[Sorted, str, str]:
     """Return what is to be converted, and name and licence of the dataset."""
-    from bidsapp.formats.discover import discover
+    from bidsapp.formats.discover import check_folder, discover
     from bidsapp.formats.guessing import guess
     from bidsapp.formats.mapping import read_mapping
     from bidsapp.formats.recipes import apply_recipe, read_recipe
@@ -117,8 +117,7 @@ def _chosen(given: argparse.Namespace) -> tuple[Sorted, str, str]:
 
     name = given.source.resolve().name
     if given.mapping:
-        if not given.source.is_dir():
-            raise UsageError(f"{given.source}: no such folder", "give the folder that the images lie in")
+        check_folder(given.source)
         return Sorted(read_mapping(given.mapping, given.source)), name, ""
     recipe = read_recipe(given.recipe) if given.recipe else None
     if recipe is not None and recipe.already_bids:

@@ -43,8 +43,7 @@ def discover(root: Path) -> list[Found]:
     UsageError
         The folder does not exist or is a BIDS dataset already.
     """
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder", "give the folder that the images lie in")
+    check_folder(root)
     if (root / "dataset_description.json").is_file():
         hint = f"nothing is to be converted: synthprep {root} OUTPUT_DIR participant"
         raise UsageError(f"{root}: is a BIDS dataset already", hint)
@@ -66,6 +65,19 @@ def discover(root: Path) -> list[Found]:
                 )
     found += [_unread(Path(error.filename), root, error) for error in errors]
     return sorted(found, key=lambda one: one.name)
+
+
+def check_folder(root: Path) -> None:
+    """Refuse a source that is no folder.
+
+    Raises
+    ------
+    UsageError
+        It does not exist, or is a file.
+    """
+    if not root.is_dir():
+        what = "a file, not a folder" if root.exists() else "no such folder"
+        raise UsageError(f"{root}: {what}", "give the folder that the images lie in")
 
 
 def _unread(path: Path, root: Path, error: OSError) -> Found:

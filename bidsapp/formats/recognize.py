@@ -8,6 +8,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from bidsapp.errors import DataError, InputOutputError
+from bidsapp.formats.limits import is_gzip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,8 @@ ENDINGS = {
 BYSTANDERS = frozenset({"dicomdir", ".ds_store", "thumbs.db", "version", "lockfile"})
 OTHER_ENDINGS = frozenset({".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".md", ".html", ".jpg", ".png"})
 HEADER_OF = {".img": ".hdr", ".rec": ".par"}
+# Formats whose readers unpack what is called .gz and nothing else.
+TRUSTS_ENDING = frozenset({"NIfTI", "Analyze"})
 MAGIC = {"MINC": (b"CDF\x01", b"CDF\x02", b"\x89HDF\r\n\x1a\n"), "NRRD": (b"NRRD000",)}
 # What people download instead of an image, and what to do.
 STRANGERS = (
@@ -97,6 +100,9 @@ def recognized(path: Path) -> str:
         raise DataError(f"{path}: {'empty' if not head else f'no {known}'}", "copy or fetch the file again")
     if promised and found not in promised:
         raise DataError(f"{path}: is {found}, but its name says {promised[0]}", "rename it to what it is")
+    if found in TRUSTS_ENDING and is_gzip(path) != path.name.lower().endswith(".gz"):
+        packed = "packed by gzip, but its name lacks" if is_gzip(path) else "not packed, but its name has"
+        raise DataError(f"{path}: is {packed} .gz", "rename it to what it is")
     return found
 
 

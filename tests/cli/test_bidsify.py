@@ -92,6 +92,9 @@ def test_an_empty_or_missing_source_is_told(tmp_path, capsys):
     assert main([str(tmp_path / "empty"), str(tmp_path / "bids"), "--guess"]) == 66
     assert main([str(tmp_path / "none"), str(tmp_path / "bids"), "--guess"]) == 64
     assert "no such folder" in capsys.readouterr().err
+    (tmp_path / "scan.nii").write_bytes(b"")
+    assert main([str(tmp_path / "scan.nii"), str(tmp_path / "bids"), "--guess"]) == 64
+    assert "scan.nii: a file, not a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("others", "status"), [(True, 1), (False, 65)])

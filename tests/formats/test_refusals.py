@@ -171,6 +171,14 @@ CASES = {
         lambda f: write_nifti(f / "a.nii", DATA.astype(np.float64) * 1e300, AFFINE),
         "which float32 cannot hold",
     ),
+    "a packed NIfTI called .nii": (
+        lambda f: write_nifti(f / "b.nii.gz", DATA, AFFINE).rename(f / "a.nii"),
+        r"is packed by gzip, but its name lacks \.gz",
+    ),
+    "a plain NIfTI called .nii.gz": (
+        lambda f: write_nifti(f / "b.nii", DATA, AFFINE).rename(f / "a.nii.gz"),
+        r"is not packed, but its name has \.gz",
+    ),
     "a picture": (lambda f: written(f / "a.nii", b"\x89PNG\r\n\x1a\n" + bytes(400)), "a PNG picture"),
 }
 
