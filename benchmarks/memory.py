@@ -42,7 +42,7 @@ def main() -> None:
     """Measure and print."""
     from bidsapp.bids.select import select
     from bidsapp.cli.parser import settings_from
-    from bidsapp.workflows.execution import _configure
+    from bidsapp.workflows.execution import configure
     from bidsapp.workflows.visit import init_run_wf
 
     dataset, subject, folder, *options = sys.argv[1:]
@@ -50,7 +50,7 @@ def main() -> None:
     words = [dataset, f"{folder}/out", "participant", "--participant-label", subject, *options]
     settings = settings_from(words)
     workflow = init_run_wf(settings, select(settings).visits[:1])
-    _configure(workflow, Path(folder), stop_on_first_crash=True)
+    configure(workflow, Path(folder), stop_on_first_crash=True)
     workflow.run(plugin=Measured())
 
 
