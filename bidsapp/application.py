@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bidsapp.bids.gather import GatheredVisit
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Identity, Pair, Plan
     from bidsapp.rendering import Rendering
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.pairs import Volume
 
 log = logging.getLogger(__name__)
+
+# What must be as it was for an image to be used again. The fold is another one where a visit has come since by
+# which the bundle knows the participant.
+SAME = ("InputsSHA256", "SpatialReference", "IntensityScale", "InTrainingSet", "Fold")
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def apply_bundle(
     visits: Sequence[GatheredVisit],
     bundle: Bundle,
     fabric: Fabric,
-    everyone: Sequence[Pair],
+    everyone: Sequence[Identity],
     tell: Callable[[VisitStatus], None] = lambda _: None,
 ) -> tuple[list[VisitStatus], list[Prediction]]:
     """Predict visit by visit; an unreadable one costs only itself.
@@ -105,7 +109,7 @@ def apply_bundle(
         What to apply.
     fabric : Fabric
         Device and precision.
-    everyone : sequence of Pair
+    everyone : sequence of Identity
         All visits of the derivatives, those that are not predicted included: by one that the bundle knows, the
         others of its participant are known, too.
     tell : callable
@@ -121,7 +125,7 @@ def apply_bundle(
         for number, visit in enumerate(visits):
             label = visit.pair.visit
             update(number, label)
-            siblings = [pair for pair in everyone if pair.participant == visit.pair.participant]
+            siblings = [one for one in everyone if one.participant == visit.pair.participant]
             start = time.monotonic()
             try:
                 predictions.append(_predict(settings, visit, bundle, bundle.fold_of(siblings), fabric))
@@ -149,7 +153,7 @@ def _predict(
     doubt = names.uncertainty(visit.visit, scans, bundle.plan.target)
     sidecar = _existing(settings.output_dir, path, figure, doubt)
     reused = (
-        all(sidecar.get(name) == said[name] for name in ("InputsSHA256", "SpatialReference", "IntensityScale"))
+        all(sidecar.get(name) == said.get(name) for name in SAME)
         and sidecar.get("Model", {}).get("SHA256") == bundle.sha256
         and _measured_alike(sidecar, visit.pair)
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from bidsapp.bids.gather import Gathered
-    from bidsapp.records import Pair, Plan, Skip
+    from bidsapp.records import Identity, Pair, Plan, Skip
     from bidsapp.resources import Grant
     from bidsapp.scales import Population
     from bidsapp.settings import Settings
@@ -111,7 +111,7 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
     gathered = _gathered(
         settings, may_miss=known.plan.sources_may_miss if known else settings.allow_missing_source
     )
-    everyone = [visit.pair for visit in (*gathered.visits, *gathered.unselected)]
+    everyone = gathered.identities
     images = known.images if known else training_images(settings, gathered.visits)
     gathered = _within(settings, admit(gathered, images, settings.target))
     for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
@@ -220,7 +220,7 @@ def _of_one(grant: Grant, settings: Settings) -> Grant:
 def _trained(
     settings: Settings,
     pairs: Sequence[Pair],
-    everyone: Sequence[Pair],
+    everyone: Sequence[Identity],
     images: Images,
     fabric: Fabric,
     population: Population | None,
@@ -242,7 +242,6 @@ def _trained(
         raise NoInputError(f"{path}: no bundle was trained on these pairs with these settings", hint)
     check_fence(settings.output_dir, [str(path.relative_to(settings.output_dir))])
     features, presence = features_asked(settings, parent), settings.allow_missing_source
-    all_pairs = list({pair.visit: pair for pair in (*everyone, *pairs)}.values())
     with stored_pairs(pairs, features, settings.work / "group", memory_gb, presence=presence) as (
         stored,
         unusable,
@@ -251,7 +250,7 @@ def _trained(
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
         folds = folds_of(settings, list(stored))
-        start = start_of(parent, folds, all_pairs)
+        start = start_of(parent, folds, everyone)
         checkpoints = checkpoints_of(settings, key, fabric)
         make = partial(settled_plans, settings, stored, folds, fabric, checkpoints, start)
         plan, baseline = kept_plans(checkpoints, make)
@@ -261,7 +260,7 @@ def _trained(
         with kept_if_interrupted(checkpoints), _training_bar(len(folds), plan, baseline) as on_step:
             return train_bundle(
                 path,
-                all_pairs,
+                everyone,
                 stored,
                 folds,
                 plan,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Identity, Pair, Plan
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.finetuning import Start
@@ -84,7 +84,7 @@ def folds_of(settings: Settings, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
     return folds
 
 
-def start_of(parent: Bundle | None, folds: Sequence[Fold], everyone: Sequence[Pair]) -> Start | None:
+def start_of(parent: Bundle | None, folds: Sequence[Fold], everyone: Sequence[Identity]) -> Start | None:
     """Return where the trainings of all folds start; ``None``: with new networks."""
     from bidsapp.synthesis.finetuning import choose_start
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from bidsapp.bids.gather import Gathered
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Identity, Pair, Plan
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold
@@ -44,7 +44,7 @@ def dry_run(
     gathered: Gathered,
     named: Bundle | None,
     parent: Bundle | None,
-    everyone: Sequence[Pair],
+    everyone: Sequence[Identity],
     fabric: Fabric,
 ) -> None:
     """Print what a run of the group level would do, and write nothing.
@@ -61,7 +61,7 @@ def dry_run(
         The one that was named.
     parent : Bundle or None
         The one that is trained further.
-    everyone : sequence of Pair
+    everyone : sequence of Identity
         By one visit that a bundle knows, the others of its participant are known, too.
     fabric : Fabric
         Device and precision.
@@ -90,7 +90,7 @@ def dry_run(
         presence=settings.allow_missing_source,
     )
     start = start_of(parent, planned.folds, everyone)
-    splits = make_splits(everyone, planned.learned, planned.folds)
+    splits = make_splits(everyone, {pair.visit for pair in planned.learned}, planned.folds)
     by = predicted_by((*(earlier_splits(start, splits) if start else ()), *splits), gathered, everyone)
     to_find = settings.lr == "auto" and kept is None
     show_training(gathered, planned, by, {"learning_rate": "auto: by a range test"} if to_find else {})
@@ -163,7 +163,7 @@ def plan_training(
     return Planned(*plans(split, [max(n) for n in zip(*extents, strict=True)]), split, tuple(learned), unusable)
 
 
-def predicted_by(known: Sequence[Split], gathered: Gathered, everyone: Sequence[Pair]) -> dict[str, str]:
+def predicted_by(known: Sequence[Split], gathered: Gathered, everyone: Sequence[Identity]) -> dict[str, str]:
     """Return participant → which networks predict them, as `Bundle.fold_of` chooses those.
 
     Parameters
@@ -172,12 +172,12 @@ def predicted_by(known: Sequence[Split], gathered: Gathered, everyone: Sequence[
         Whom any network has seen.
     gathered : Gathered
         The visits.
-    everyone : sequence of Pair
+    everyone : sequence of Identity
         By one visit that is known, the others of its participant are known, too.
     """
     said = {}
     for person in {visit.pair.participant for visit in gathered.visits}:
-        folds = held_out_by(known, [pair for pair in everyone if pair.participant == person])
+        folds = held_out_by(known, [one for one in everyone if one.participant == person])
         number = next(iter(folds)) if len(folds) == 1 else None
         said[person] = MEAN if not folds else NOBODY if number is None else f"fold {number}"
     return said
@@ -217,7 +217,7 @@ def show_training(gathered: Gathered, planned: Planned, by: Mapping[str, str], n
     _show_visits(gathered, by, {pair.visit for pair in planned.learned}, planned.unusable)
 
 
-def show_bundle(gathered: Gathered, bundle: Bundle, everyone: Sequence[Pair], *, trained: bool) -> None:
+def show_bundle(gathered: Gathered, bundle: Bundle, everyone: Sequence[Identity], *, trained: bool) -> None:
     """Print which bundle would be applied, to whom.
 
     Parameters
@@ -226,7 +226,7 @@ def show_bundle(gathered: Gathered, bundle: Bundle, everyone: Sequence[Pair], *,
         The visits.
     bundle : Bundle
         What is applied.
-    everyone : sequence of Pair
+    everyone : sequence of Identity
         By one visit that the bundle knows, the others of its participant are known, too.
     trained : bool
         Whether it was trained on these very visits before, rather than named.

@@ -230,6 +230,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """By what a visit is recognized, usable or not: labels as of its `Pair`, and the same fingerprint."""
+
+    visit: str
+    participant: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Pair:
     """What the learning floor knows of a visit: normalized images on one grid.
 

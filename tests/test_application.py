@@ -130,6 +130,39 @@ def test_the_option_is_part_of_what_a_training_depends_on(settings):
     assert planning.request(settings) != planning.request(replace(settings, allow_missing_source=False))
 
 
+def test_a_visit_that_cannot_be_used_still_tells_whom_the_bundle_knows(settings):
+    settings = replace(settings, source=("T1w",), allow_missing_source=False, output_dir=settings.work / "other")
+    plan = make_plan("unet", ("T1w",), "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0)
+    images = Images("robust", "T1w", dict.fromkeys(("T1w", "FLAIR"), "robust"), ((2.0,) * 3,) * 2)
+    networks = [build_network(plan.network, plan.inputs, plan.channels, seed) for seed in range(2)]
+    splits = [Split(f"sub-{n}", f"sub-{n}", n, True, f"known {n}") for n in range(2)]
+    about = {"calibration": CALIBRATION, "training_key": "k", "version": "1", "extra": {}}
+    model = write_bundle(settings.work / "bundle", plan, images, networks, SCALE, splits, **about).path
+
+    def said_of(session):
+        group.run(replace(settings, model=model), GRANT)
+        (path,) = (settings.output_dir / f"sub-9/ses-{session}/anat").glob("*desc-synth_FLAIR.json")
+        return json.loads(path.read_text())
+
+    def preprocessed(session, sha256):
+        visit = Visit("9", session, (Scan(Path("T1w"), "T1w"),))
+        write_visit(settings.output_dir, visit, sha256=sha256, shape=(12, 14, 16))
+
+    preprocessed("B", "new")
+    stranger = said_of("B")
+    assert (stranger["InTrainingSet"], stranger.get("Fold")) == (False, None)
+    preprocessed("A", "known 1")
+    table = settings.output_dir / "sub-9/ses-A/sub-9_ses-A_scans.tsv"
+    header, row = table.read_text().splitlines()
+    flags = header.split("\t").index("flags")
+    cells = row.split("\t")
+    table.write_text(
+        f"{header}\n" + "\t".join([*cells[:flags], "brain mask too small", *cells[flags + 1 :]]) + "\n"
+    )
+    acquainted = said_of("B")  # the image of before was also made by the network that has seen them
+    assert (acquainted["InTrainingSet"], acquainted["Fold"]) == (True, 1)
+
+
 def test_the_command_takes_it_from_the_bundle(settings):
     plan = make_plan("unet", SOURCES, "FLAIR", minutes=1, max_steps=1, precision="32-true", seed=0)
     images = Images("robust", "T1w", dict.fromkeys((*SOURCES, "FLAIR"), "robust"), ((2.0,) * 3,) * 2)

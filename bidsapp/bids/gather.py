@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from bidsapp import text
 from bidsapp.bids import names
 from bidsapp.bids.scans import RUN_AGAIN, on_reference, quality_of, read_scans, scan_of
 from bidsapp.errors import DataError, NothingSelectedError
-from bidsapp.records import CT, Pair, Skip, Visit
+from bidsapp.records import CT, Identity, Pair, Skip, Visit
 from bidsapp.scales import scale_from_json, zero_of
 
 if TYPE_CHECKING:
@@ -65,15 +66,16 @@ class Gathered:
         as if it were missing.
     damaged : tuple of Skip
         Visits with a sidecar or table that is missing or cannot be read.
-    unselected : tuple of GatheredVisit
-        Visits that the labels leave out. They still tell whom a bundle knows.
+    identities : tuple of Identity
+        Of all visits, those included that cannot be used or that the labels leave out: by one that a bundle knows,
+        the others of its participant are known, too.
     """
 
     visits: tuple[GatheredVisit, ...]
     skipped: tuple[Skip, ...]
     dropped: tuple[Skip, ...]
     damaged: tuple[Skip, ...]
-    unselected: tuple[GatheredVisit, ...] = ()
+    identities: tuple[Identity, ...] = ()
 
 
 def gather(
@@ -116,7 +118,8 @@ def gather(
     skipped: list[Skip] = []
     dropped: list[Skip] = []
     damaged: list[Skip] = []
-    unselected: list[GatheredVisit] = []
+    identities: list[Identity] = []
+    identity = _identity(source, reference, may_miss=may_miss)
     for place in find_visits(derivatives):
         selected = _is_among(place.subject, participants) and _is_among(place.session, sessions)
         try:
@@ -125,16 +128,18 @@ def gather(
             found, doubts = None, []
             if selected:
                 damaged.append(Skip(place.label, error.message, error.hint))
+        identities += _recognized(derivatives, place, identity)
+        if not selected:
+            continue
         if found:
-            (visits if selected else unselected).append(found)
-        if selected:
-            (dropped if found else skipped).extend(doubts)
+            visits.append(found)
+        (dropped if found else skipped).extend(doubts)
     if (participants or sessions) and not (visits or skipped or damaged):
         raise NothingSelectedError(
             f"{derivatives}: the labels match no visit that the participant level has worked on",
             "check --participant-label and --session-label",
         )
-    return Gathered(tuple(visits), tuple(skipped), tuple(dropped), tuple(damaged), tuple(unselected))
+    return Gathered(tuple(visits), tuple(skipped), tuple(dropped), tuple(damaged), tuple(identities))
 
 
 def find_visits(derivatives: Path) -> list[Visit]:
@@ -148,6 +153,21 @@ def find_visits(derivatives: Path) -> list[Visit]:
         [part.split("-", 1)[1] for part in folder.relative_to(derivatives).parts] for folder in sorted(folders)
     ]
     return [Visit(subject, session[0] if session else None, ()) for subject, *session in labels]
+
+
+def _identity(source: Sequence[str], reference: str, *, may_miss: bool) -> str:
+    """Return the contrast by whose voxels a visit is known: one that every visit has."""
+    return reference if may_miss else source[0]
+
+
+def _recognized(derivatives: Path, place: Visit, identity: str) -> list[Identity]:
+    """Return by what a visit is known; neither a flag nor a damaged table makes a stranger of somebody."""
+    sidecars = (derivatives / names.visit_dir(place) / "anat").glob(f"*_desc-preproc_{identity}.json")
+    found = set()
+    for sidecar in sidecars:
+        with suppress(DataError):
+            found.add(str(read_json(sidecar).get("SourceSHA256", "")))
+    return [Identity(place.label, f"sub-{place.subject}", sha256) for sha256 in sorted(found - {""})]
 
 
 def _is_among(label: str | None, wanted: Sequence[str]) -> bool:
@@ -180,7 +200,7 @@ def _look_at(
     ]
     has_target = target in visit.contrasts and target not in flags
     read = [contrast if contrast in usable else None for contrast in source]
-    identity = reference if may_miss else source[0]
+    identity = _identity(source, reference, may_miss=may_miss)
     found = _gathered(derivatives, visit, read, target if has_target else None, reference, identity)
     measured = {row["contrast"]: quality_of(row) for row in rows}
     pair = replace(found.pair, quality=tuple(measured[contrast] if contrast else {} for contrast in read))

@@ -130,13 +130,15 @@ def _seen(given: argparse.Namespace) -> None:
     )
     if not (found.visits or found.skipped or found.damaged):
         raise NoInputError(f"{given.derivatives}: no preprocessed visit", "give an output folder of synthprep")
-    pairs = [visit.pair for visit in found.visits]
+    whose = {one.visit: one.participant for one in found.identities}
     sys.stdout.write("visit\tin_training_set\theld_out_by_fold\n")
-    for pair in pairs:
-        folds = folds_of(bundle.everybody, [other for other in pairs if other.participant == pair.participant])
+    for visit, participant in whose.items():
+        folds = folds_of(bundle.everybody, [one for one in found.identities if one.participant == participant])
         held = ",".join("none" if fold is None else str(fold) for fold in folds) or "n/a"
-        sys.stdout.write(f"{pair.visit}\t{str(bool(folds)).lower()}\t{held}\n")
+        sys.stdout.write(f"{visit}\t{str(bool(folds)).lower()}\t{held}\n")
     for skip in (*found.skipped, *found.damaged):
+        if skip.visit in whose:
+            continue
         sys.stdout.write(f"{skip.visit}\tn/a\tn/a\n")
         sys.stderr.write(f"synthprep-models: {skip.visit} cannot be told: {skip.reason}\n")
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Identity, Plan
     from bidsapp.scales import Population, Scale
     from bidsapp.synthesis.acceptance import TrustReference
     from bidsapp.synthesis.uncertainty import Calibration
@@ -136,7 +136,7 @@ class Bundle:
         network.load_state_dict(read_weights(self.path / weights_file(fold)))
         return network.eval()
 
-    def fold_of(self, pairs: Sequence[Pair]) -> int | None:
+    def fold_of(self, visits: Sequence[Identity]) -> int | None:
         """Return the fold that held out the participant of these visits, ``None`` where no fold knew them.
 
         Raises
@@ -144,10 +144,10 @@ class Bundle:
         DataError
             Every network has seen the participant.
         """
-        folds = folds_of(self.everybody, pairs)
+        folds = folds_of(self.everybody, visits)
         if len(folds) > 1 or None in folds:
             raise DataError(
-                f"{self.path}: every network of it has seen {pairs[0].participant}",
+                f"{self.path}: every network of it has seen {visits[0].participant}",
                 "apply the bundle that it was initialized from" if self.origin else "apply another bundle",
             )
         return next(iter(folds), None)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Identity, Pair, Plan
     from bidsapp.scales import Population, Scale
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.crossfit import Measurement
@@ -140,7 +140,7 @@ def stored_pairs(
 
 def train_bundle(
     path: Path,
-    pairs: Sequence[Pair],
+    everyone: Sequence[Identity],
     stored: Mapping[Pair, TrainingVolume],
     folds: Sequence[Fold],
     plan: Plan,
@@ -161,7 +161,7 @@ def train_bundle(
     ----------
     path : Path
         Folder of the bundle.
-    pairs : sequence of Pair
+    everyone : sequence of Identity
         All visits.
     stored : mapping of Pair to TrainingVolume
         Those to learn from; see `stored_pairs`.
@@ -189,7 +189,7 @@ def train_bundle(
     Bundle
     """
     fit = cross_fit(stored, folds, plan, baseline, fabric, on_step, checkpoints, start)
-    splits = make_splits(pairs, stored, folds)
+    splits = make_splits(everyone, {pair.visit for pair in stored}, folds)
     tested = checkpoints / RATES_FILE
     bundle = write_bundle(
         path,
@@ -209,7 +209,7 @@ def train_bundle(
         population=population,
         origin=start.origin if start else None,
         earlier=earlier_splits(start, splits) if start else (),
-        trust=fit_trust(fit.signatures, _errors(fit.measured, plan.network, pairs)),
+        trust=fit_trust(fit.signatures, _errors(fit.measured, plan.network, stored)),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle
@@ -235,13 +235,16 @@ def cohort_scale(pairs: Sequence[Pair]) -> Scale:
     return scale_from_json({"Method": method, **middle})
 
 
-def make_splits(pairs: Sequence[Pair], learned: Container[Pair], folds: Sequence[Fold]) -> list[Split]:
-    """List every visit of the training participants, with the fold that held the participant out."""
+def make_splits(everyone: Iterable[Identity], learned: Container[str], folds: Sequence[Fold]) -> list[Split]:
+    """List every visit of the training participants, with the fold that held the participant out.
+
+    `learned`: the labels of those whose target was learned from.
+    """
     fold_of = {participant: fold.number for fold in folds for participant in fold.held_out}
     return [
-        Split(pair.visit, pair.participant, fold_of[pair.participant], pair in learned, pair.fingerprint)
-        for pair in sorted(pairs, key=lambda pair: pair.visit)
-        if pair.participant in fold_of
+        Split(one.visit, one.participant, fold_of[one.participant], one.visit in learned, one.fingerprint)
+        for one in sorted(everyone, key=lambda one: one.visit)
+        if one.participant in fold_of
     ]
 
 

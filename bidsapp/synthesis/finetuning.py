@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from bidsapp.records import Pair, Plan
+    from bidsapp.records import Identity, Plan
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.folds import Fold
 
@@ -52,7 +52,7 @@ class Start:
         return self.bundle.network(self.networks[fold]).state_dict()
 
 
-def choose_start(bundle: Bundle, folds: Sequence[Fold], pairs: Sequence[Pair]) -> Start:
+def choose_start(bundle: Bundle, folds: Sequence[Fold], everyone: Sequence[Identity]) -> Start:
     """Give every fold a network of the bundle that has seen none of the people whom the fold holds out.
 
     Parameters
@@ -61,7 +61,7 @@ def choose_start(bundle: Bundle, folds: Sequence[Fold], pairs: Sequence[Pair]) -
         Where to start from.
     folds : sequence of Fold
         Of the new training.
-    pairs : sequence of Pair
+    everyone : sequence of Identity
         All visits: by one that the bundle knows, the others of its participant are known, too.
 
     Returns
@@ -78,7 +78,10 @@ def choose_start(bundle: Bundle, folds: Sequence[Fold], pairs: Sequence[Pair]) -
     networks: dict[int, int] = {}
     free = []
     for fold in folds:
-        unseen = {p: folds_of(bundle.everybody, [v for v in pairs if v.participant == p]) for p in fold.held_out}
+        unseen = {
+            participant: folds_of(bundle.everybody, [one for one in everyone if one.participant == participant])
+            for participant in fold.held_out
+        }
         choice = frozenset[int | None]().union(*unseen.values())
         if len(choice) > 1 or None in choice:
             known = ", ".join(sorted(participant for participant, held in unseen.items() if held))

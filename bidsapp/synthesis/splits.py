@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from bidsapp.records import Pair
+    from bidsapp.records import Identity
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Split:
     fingerprint: str
 
 
-def folds_of(splits: Iterable[Split], pairs: Iterable[Pair]) -> frozenset[int | None]:
+def folds_of(splits: Iterable[Split], visits: Iterable[Identity]) -> frozenset[int | None]:
     """Return the folds that held out the people of these visits; empty where no network has seen any of them.
 
     People are recognized by the voxels of a visit, not by a label: labels repeat between datasets.
     """
     known = {split.fingerprint: split.fold for split in splits if split.fingerprint}
-    return frozenset(known[pair.fingerprint] for pair in pairs if pair.fingerprint in known)
+    return frozenset(known[visit.fingerprint] for visit in visits if visit.fingerprint in known)
 
 
 def write_splits(path: Path, splits: Sequence[Split]) -> None:

@@ -211,10 +211,18 @@ def test_images_on_another_contrast_than_the_reference_are_not_used(derivatives)
 def test_labels_restrict_what_is_gathered(derivatives):
     gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w", participants=("01", "03"), sessions=("A",))
     assert [visit.pair.visit for visit in gathered.visits] == ["sub-01_ses-A", "sub-03_ses-A"]
-    assert [visit.pair.visit for visit in gathered.unselected] == ["sub-02_ses-A"]
     assert gathered.dropped == ()
     with pytest.raises(NothingSelectedError, match="labels match no visit"):
         gather(derivatives, ("T1w",), "FLAIR", "T1w", sessions=("B",))
+
+
+def test_everybody_is_recognized_whether_or_not_their_visit_can_be_used(derivatives):
+    rewrite_table(derivatives, "01", lambda line: "")
+    rewrite_table(derivatives, "03", lambda line: "" if "_T1w" in line else line)
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w", participants=("01", "03"))
+    assert gathered.visits == ()
+    pairs = [(one.visit, one.participant, one.fingerprint) for one in gathered.identities]
+    assert pairs == [(f"sub-0{n}_ses-A", f"sub-0{n}", "f" * 64) for n in (1, 2, 3)]
 
 
 def test_what_is_known_of_a_gathered_visit(derivatives):
