@@ -21,6 +21,7 @@ from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.presence import used_and_missing
 from bidsapp.synthesis.rates import RATES_FILE
+from bidsapp.synthesis.statistics import common_visits, paired
 from bidsapp.synthesis.trust import LABELS
 from bidsapp.synthesis.uncertainty import LEVEL
 from bidsapp.tables import comparison_rows, metrics_rows, read_tsv, summary, write_tables
@@ -79,14 +80,17 @@ def record(settings: Settings, gathered: Gathered, bundle: Bundle, predictions: 
 
 
 def _by_visit(rows: Sequence[dict[str, Any]], models: Sequence[str]) -> list[dict[str, object]]:
-    """Return one row for each visit with the error of each model, and their mean."""
+    """Return one row for each visit with the error of each model, and the mean over participants.
+
+    The mean is that of the visits which all models predicted.
+    """
     errors: dict[str, dict[str, object]] = {}
     for row in rows:
         errors.setdefault(str(row["visit"]), {"visit": row["visit"]})[str(row["model"])] = row["mae"]
-    mean: dict[str, object] = {"visit": "mean"}
-    for model in models:
-        values = [value for row in errors.values() if isinstance(value := row.get(model), float)]
-        mean[model] = fmean(values) if values else None
+    common = len(common_visits(rows, models, "mae"))
+    mean: dict[str, object] = {"visit": "mean" if common == len(errors) else f"mean of the {common} that all have"}
+    for model, values in paired(rows, models, "mae").items():
+        mean[model] = fmean(values.values()) if values else None
     return [*errors.values(), mean]
 
 

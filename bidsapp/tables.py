@@ -9,7 +9,7 @@ from bidsapp.bids.sink import write_json, write_tsv
 from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.metrics import MEASURED
-from bidsapp.synthesis.statistics import FEWEST, RESAMPLES, by_participant, compare, interval
+from bidsapp.synthesis.statistics import FEWEST, RESAMPLES, compare, interval, paired
 from bidsapp.synthesis.uncertainty import INTERVAL_MEASURED
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ COMPARISON_COLUMNS = {
     "model": "The model whose images were written",
     "rival": "The model that it is compared with: floor, the best map of intensities that knows no place; forest, "
     "a random forest on the 3 x 3 x 3 voxels around each; or the baseline network",
-    "n": "Participants whom both predicted without having seen them; a participant's visits were averaged first",
+    "n": "Participants whom both predicted without having seen them; those visits of a participant that both "
+    "predicted were averaged first",
     "mae_model": "Mean over them of the model's mean absolute error, normalized units; of a CT, HU",
     "mae_rival": "The same of the rival",
     "difference": "Mean of the model's error minus the rival's, participant by participant; below 0 the model is "
@@ -118,7 +119,8 @@ def comparison_rows(rows: Sequence[Mapping[str, Any]], models: Sequence[str], se
     """
     found = []
     for rival in models[1:]:
-        result = compare(_values(rows, models[0], "mae"), _values(rows, rival, "mae"), seed)
+        means = paired(rows, (models[0], rival), "mae")
+        result = compare(means[models[0]], means[rival], seed)
         if result is None:
             continue
         note = None if result.p is not None else f"n too small: fewer than {FEWEST} cannot reach p < .05"
@@ -140,25 +142,16 @@ def comparison_rows(rows: Sequence[Mapping[str, Any]], models: Sequence[str], se
 
 
 def summary(rows: Sequence[Mapping[str, Any]], models: Sequence[str], seed: int) -> dict[str, dict[str, Interval]]:
-    """Return measure → model → mean over participants with its interval; what nobody has is left out."""
+    """Return measure → model → mean over participants with its interval; what nobody has is left out.
+
+    Only visits count of which all models that have the measure at all have it.
+    """
     found: dict[str, dict[str, Interval]] = {}
     for measure in (*MEASURED, *INTERVAL_MEASURED):
-        for model in models:
-            values = list(_values(rows, model, measure).values())
+        for model, values in paired(rows, models, measure).items():
             if values:
-                found.setdefault(measure, {})[model] = interval(values, seed)
+                found.setdefault(measure, {})[model] = interval(list(values.values()), seed)
     return found
-
-
-def _values(rows: Sequence[Mapping[str, Any]], model: str, measure: str) -> dict[str, float]:
-    """Return participant → mean of a model's measure over the visits."""
-    return by_participant(
-        [
-            (row["participant"], row[measure])
-            for row in rows
-            if row["model"] == model and row.get(measure) is not None
-        ]
-    )
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:

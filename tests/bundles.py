@@ -17,6 +17,7 @@ sub-01_ses-A\t0\tseed-resnet\t9\t0.5\t0.6\t0.9
 sub-01_ses-B\t0\tseed-resnet\t9\t0.3\t0.6\t0.9
 sub-02\t1\tseed-resnet\t9\t0.6\t0.5\tn/a
 sub-01_ses-A\t0\tfloor\t0\t0.6\t0.4\t0.7
+sub-01_ses-B\t0\tfloor\t0\t0.6\t0.4\t0.7
 sub-02\t1\tfloor\t0\t0.5\t0.4\t0.7
 """
 # Three visits of two participants, and a participant whom an earlier training had seen.

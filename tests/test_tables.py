@@ -53,6 +53,20 @@ def test_rivals_are_compared_over_participants_not_visits(tmp_path):
     assert (read["n"], read["p"], read["note"]) == ("6", "0.03125", "n/a")
 
 
+def test_only_visits_that_both_predicted_are_compared():
+    """The network is better on every visit that the floor has, and has a hard one more of everybody."""
+    content = [
+        row for row in rows([f"sub-{n}" for n in range(6)]) if "ses-1" in row["visit"] or row["model"] == "unet"
+    ]
+    (row,) = comparison_rows(content, ["unet", "floor"], 0)
+    assert (row["n"], row["mae_model"], row["mae_rival"]) == (6, pytest.approx(0.55), pytest.approx(0.675))
+    assert (row["difference"], row["p"]) == (pytest.approx(-0.125), pytest.approx(2 / 2**6))
+    found = summary(content, ["unet", "floor"], 0)
+    assert [found["mae"][model].mean for model in ("unet", "floor")] == pytest.approx([0.55, 0.675])
+    assert found["ncc"]["unet"].n == 6  # of it the floor has nothing to compare
+    assert comparison_rows([row for row in content if "ses-3" in row["visit"]], ["unet", "floor"], 0) == []
+
+
 def test_few_participants_are_said_to_be_too_few():
     (row,) = comparison_rows(rows(["sub-1", "sub-2"]), ["unet", "floor"], 0)
     assert (row["n"], row["p"]) == (2, None)

@@ -13,9 +13,10 @@ from bidsapp.reports.markdown import to_html
 from bidsapp.reports.measures import participant_tables, summary_table
 from bidsapp.reports.pages import MISSING, show, write_page
 from bidsapp.reports.sections import coverage, errors, trainings, verdicts
+from bidsapp.synthesis.statistics import common_visits, paired
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bidsapp.reports.records import GroupReport
@@ -142,21 +143,28 @@ def _count(number: int, noun: str) -> str:
 
 def _beaten(report: GroupReport) -> bool:
     """Return whether the first model's mean error is above any other's."""
-    ours, *others = [_values(report.rows, model, "mae") for model in report.columns] or [[]]
+    ours, *others = [list(found.values()) for found in paired(report.rows, report.columns, "mae").values()] or [[]]
     return bool(ours) and any(mean(theirs) < mean(ours) for theirs in others if theirs)
 
 
 def _comparison(report: GroupReport) -> list[str]:
-    """Compare the first model's mean error with every other's."""
-    means = {model: _values(report.rows, model, "mae") for model in report.columns}
+    """Compare the first model's mean error with every other's, on the visits that all of them predicted."""
     ours, *others = report.columns or ("",)
-    if not means.get(ours):
+    own = paired(report.rows, (ours,), "mae")[ours]
+    if not own:
         return []
-    sentence = f"Mean absolute error of {ours} on people it never saw: {mean(means[ours]):.{report.digits}f}"
-    sentence += " HU" if report.hounsfield else ""
+
+    def error(people: Mapping[str, float]) -> str:
+        return f"{mean(people.values()):.{report.digits}f}{' HU' if report.hounsfield else ''}"
+
+    sentence = f"Mean absolute error of {ours} on people it never saw: {error(own)}"
+    shared = paired(report.rows, report.columns, "mae")
+    every, common = (len(common_visits(report.rows, models, "mae")) for models in ((ours,), report.columns))
+    if 0 < common < every:
+        sentence += f"; on the {common} of {every} visits that all models predicted {error(shared[ours])}"
     for other in others:
-        if means[other] and mean(means[other]) > 0:
-            change = 100 * (mean(means[ours]) / mean(means[other]) - 1)
+        if shared[other] and mean(shared[other].values()) > 0:
+            change = 100 * (mean(shared[ours].values()) / mean(shared[other].values()) - 1)
             sentence += f", {abs(change):.0f} % {'below' if change < 0 else 'above'} {other}"
     return [f"{sentence}."]
 
@@ -186,8 +194,9 @@ def _table(report: GroupReport, pages: Mapping[str, str]) -> dict[str, object]:
         }
         for visit, fold in visits.items()
     ]
+    means = {metric: paired(report.rows, report.columns, metric) for metric, _ in METRICS}
     summary = [
-        _mean_sd(_values(report.rows, model, metric), digits or report.digits)
+        _mean_sd(means[metric][model], digits or report.digits)
         for model in report.columns
         for metric, digits in METRICS
     ]
@@ -233,13 +242,9 @@ def _prediction(item: Mapping[str, object], pages: Mapping[str, str]) -> dict[st
     }
 
 
-def _values(rows: Sequence[Mapping[str, str | float | None]], model: str, metric: str) -> list[float]:
-    found = [row.get(metric) for row in rows if row.get("model") == model]
-    return [float(value) for value in found if isinstance(value, int | float)]
-
-
-def _mean_sd(values: Sequence[float], digits: int) -> tuple[str, str]:
-    """Return mean and standard deviation; a single value has none."""
+def _mean_sd(people: Mapping[str, float], digits: int) -> tuple[str, str]:
+    """Return mean and standard deviation over participants; one has none."""
+    values = list(people.values())
     return (
         f"{mean(values):.{digits}f}" if values else MISSING,
         f"{stdev(values):.{digits}f}" if len(values) > 1 else MISSING,

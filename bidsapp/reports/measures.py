@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bidsapp.reports.pages import show
-from bidsapp.synthesis.statistics import by_participant
+from bidsapp.synthesis.statistics import common_visits, paired
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from bidsapp.reports.records import GroupReport
     from bidsapp.synthesis.statistics import Interval
 
@@ -63,43 +65,30 @@ def summary_table(report: GroupReport) -> dict[str, object]:
 def participant_tables(report: GroupReport) -> list[dict[str, object]]:
     """Return a table for each participant: a row for each measure that anybody has, a column for each model.
 
-    The visits of a participant are averaged. There are no more than `MOST_TABLES`, of the first participants.
+    The visits of a participant are averaged that all models predicted which know the participant at all. There are
+    no more than `MOST_TABLES`, of the first participants.
     """
-    participants = dict.fromkeys(str(row["participant"]) for row in report.rows if row.get("participant"))
-    participants = dict.fromkeys(list(participants)[:MOST_TABLES])
-    visits: dict[str, set[object]] = {}
+    people: dict[str, list[Mapping[str, str | float | None]]] = {}
     for row in report.rows:
-        visits.setdefault(str(row.get("participant")), set()).add(row.get("visit"))
-    means = {
-        (name, model): participant_means(report, name, model) for name, *_ in MEASURES for model in report.columns
-    }
+        if row.get("participant"):
+            people.setdefault(str(row["participant"]), []).append(row)
 
-    def shown(name: str, participant: str, digits: int | None) -> list[str]:
-        return [show(means[name, model].get(participant), digits or report.digits) for model in report.columns]
+    def shown(rows: Sequence[Mapping[str, str | float | None]], name: str, digits: int | None) -> list[str]:
+        means = paired(rows, report.columns, name).values()
+        return [show(next(iter(found.values()), None), digits or report.digits) for found in means]
 
     return [
         {
             "participant": participant,
-            "visits": len(visits[participant]),
+            "visits": len(common_visits(rows, report.columns, "mae")),
             "rows": [
-                (heading, shown(name, participant, digits))
+                (heading, shown(rows, name, digits))
                 for name, heading, digits, _ in MEASURES
                 if name in report.summary
             ],
         }
-        for participant in participants
+        for participant, rows in list(people.items())[:MOST_TABLES]
     ]
-
-
-def participant_means(report: GroupReport, name: str, model: str) -> dict[str, float]:
-    """Return participant → mean of a model's measure over the visits."""
-    return by_participant(
-        [
-            (str(row["participant"]), float(value))
-            for row in report.rows
-            if row.get("model") == model and isinstance(value := row.get(name), int | float)
-        ]
-    )
 
 
 def _cell(found: Interval | None, digits: int) -> tuple[str, str]:

@@ -7,9 +7,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from bidsapp.reports.curves import COLOURS, Curve, chart
-from bidsapp.reports.measures import MEASURES, participant_means
+from bidsapp.reports.measures import MEASURES
 from bidsapp.reports.records import Drawing
 from bidsapp.reports.strips import Strip, strips
+from bidsapp.synthesis.statistics import paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,10 +85,10 @@ def errors(report: GroupReport, wanted: Sequence[str] = ("mae", "psnr", "ssim"))
         if name not in wanted or name not in report.summary:
             continue
         rows = []
-        for model in report.columns:
+        for model, people in paired(report.rows, report.columns, name).items():
             found = report.summary[name].get(model)
             mean = (found.mean, found.low, found.high) if found else None
-            rows.append(Strip(model, participant_means(report, name, model), mean=mean))
+            rows.append(Strip(model, people, mean=mean))
         units = f", {report.units}" if name == "mae" else ""
         drawn.append(Drawing(f"{heading}{units}", strips(rows, heading), f"{better} is better"))
     return drawn

@@ -11,7 +11,8 @@
         trust.json                what held-out visits are like, by which predictions are judged
         population.safetensors    the scale of the cohort, where a normalization was fitted to one
         splits.tsv                visits of the training participants: fold that held them out, fingerprint
-        earlier.tsv               the same of those whom only the bundle has seen that the training started from
+        earlier.tsv               the same of those whom only the bundle has seen that the training started from,
+                                  under pseudonyms
         metrics.tsv, history.tsv  what it and the baselines reached, and the course of the trainings
         learning_rate.tsv         the range test that chose the learning rate, where there was one
 """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bidsapp.records import region
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.pseudonyms import pseudonyms
-from bidsapp.synthesis.statistics import by_participant
+from bidsapp.synthesis.statistics import paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -184,13 +184,14 @@ def _errors(bundle: Bundle, metrics: str, names: Mapping[str, str]) -> str:
         return "Nothing was measured."
     mine = bundle.plan.network
     models = sorted({row["network"] for row in rows}, key=lambda model: (model != mine, model))
-
-    def values(measure: str, model: str) -> dict[str, float]:
-        of_model = [row for row in rows if row["network"] == model and row.get(measure, "n/a") != "n/a"]
-        return by_participant([(whose[row["visit"]], float(row[measure])) for row in of_model])
-
-    means = [(model, *(_mean(values(measure, model).values()) for measure in MEASURES)) for model in models]
-    errors = {model: values("mae", model) for model in models}
+    values = [
+        {"visit": row["visit"], "participant": whose[row["visit"]], "model": row["network"]}
+        | {measure: float(row[measure]) for measure in MEASURES if row.get(measure, "n/a") != "n/a"}
+        for row in rows
+    ]
+    reached = {measure: paired(values, models, measure) for measure in MEASURES}
+    means = [(model, *(_mean(people[model].values()) for people in reached.values())) for model in models]
+    errors = reached["mae"]
     people = sorted({person for found in errors.values() for person in found}, key=names.__getitem__)
     each = [
         (f"`{names[person]}`", *(_mean([found[person]] if person in found else []) for found in errors.values()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bidsapp.errors import DataError
 from bidsapp.synthesis.manifest import Origin
 from bidsapp.synthesis.modes import WHOLE
+from bidsapp.synthesis.pseudonyms import pseudonyms
 from bidsapp.synthesis.splits import Split, folds_of
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def choose_start(bundle: Bundle, folds: Sequence[Fold], everyone: Sequence[Ident
 def earlier_splits(start: Start, splits: Sequence[Split]) -> tuple[Split, ...]:
     """Return the visits that only networks of the start's bundle have seen, with the fold that never did.
 
+    They stand under pseudonyms: their labels are those of another dataset, where they may mean other people.
+
     Parameters
     ----------
     start : Start
@@ -113,23 +116,30 @@ def earlier_splits(start: Start, splits: Sequence[Split]) -> tuple[Split, ...]:
     -------
     tuple of Split
         A person who is in the new training, too, has the fold that held them out of it: it started from a network
-        that had done so as well. Of others, any fold does that started from such a network.
+        that had done so as well, and the label that is theirs now. Of others, any fold does that started from such
+        a network.
     """
-    now = {split.fingerprint: split.fold for split in splits if split.fingerprint}
-    again: defaultdict[tuple[str, int | None], set[int | None]] = defaultdict(set)
+    now = {split.fingerprint: split for split in splits if split.fingerprint}
+    names = pseudonyms(start.bundle.everybody)
+    again: defaultdict[tuple[str, int | None], set[Split]] = defaultdict(set)
     for split in start.bundle.everybody:
         if split.fingerprint in now:
             again[split.participant, split.fold].add(now[split.fingerprint])
     heirs: dict[int | None, set[int | None]] = {network: {fold} for fold, network in enumerate(start.networks)}
 
-    def fold_of(split: Split) -> int | None:
-        # Two people of one label, from bundles of two datasets, may be in two folds now: then it is none.
-        folds = again.get((split.participant, split.fold)) or heirs.get(split.fold) or ()
-        return next(iter(folds)) if len(folds) == 1 else None
+    def renewed(split: Split) -> Split:
+        known = again.get((split.participant, split.fold), ())
+        # Bundles made before may have two people of one label, who may be in two folds now: then it is none.
+        folds = {other.fold for other in known} or heirs.get(split.fold, set())
+        labels = {other.participant for other in known}
+        return replace(
+            split,
+            visit=names[split.visit],
+            participant=next(iter(labels)) if len(labels) == 1 else names[split.participant],
+            fold=next(iter(folds)) if len(folds) == 1 else None,
+        )
 
-    return tuple(
-        replace(split, fold=fold_of(split)) for split in start.bundle.everybody if split.fingerprint not in now
-    )
+    return tuple(renewed(split) for split in start.bundle.everybody if split.fingerprint not in now)
 
 
 def continued(plan: Plan, before: Plan, rate: float | None) -> Plan:

@@ -22,7 +22,7 @@ class Split:
     Attributes
     ----------
     visit, participant : str
-        Labels in the dataset that the bundle was trained on.
+        Labels in the dataset that the bundle was trained on; of whom only an earlier training saw, pseudonyms.
     fold : int or None
         The fold whose network never saw this participant; ``None`` where there is none.
     trained_on : bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,6 +57,47 @@ def by_participant(visits: Sequence[tuple[str, float]]) -> dict[str, float]:
     for participant, value in visits:
         values.setdefault(participant, []).append(value)
     return {participant: float(np.mean(found)) for participant, found in values.items()}
+
+
+def common_visits(rows: Sequence[Mapping[str, Any]], models: Sequence[str], measure: str) -> set[str]:
+    """Return the visits of which all models have a measure; a model that has it of no visit does not count."""
+    visits = [
+        {str(row["visit"]) for row in rows if row["model"] == model and row.get(measure) is not None}
+        for model in models
+    ]
+    return set.intersection(*filter(None, visits)) if any(visits) else set()
+
+
+def paired(rows: Sequence[Mapping[str, Any]], models: Sequence[str], measure: str) -> dict[str, dict[str, float]]:
+    """Return model → participant → mean of a measure over the visits of which all models have it.
+
+    Means over different visits would compare the visits, not the models.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        One for each visit and model, keys ``visit``, ``participant``, ``model`` and measures, or ``None``.
+    models : sequence of str
+        Those that are compared.
+    measure : str
+        The measure.
+
+    Returns
+    -------
+    dict
+        Of a model that has it of no visit nobody is known.
+    """
+    visits = common_visits(rows, models, measure)
+    return {
+        model: by_participant(
+            [
+                (str(row["participant"]), float(row[measure]))
+                for row in rows
+                if row["model"] == model and row["visit"] in visits and row.get(measure) is not None
+            ]
+        )
+        for model in models
+    }
 
 
 def interval(values: Sequence[float], seed: int) -> Interval:

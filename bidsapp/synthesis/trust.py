@@ -69,7 +69,9 @@ def fit_trust(
     square is averaged with that of `Check.spread`, which counts as four participants (Smyth 2004,
     doi:10.2202/1544-6115.1027), and so is never nearly nothing where a cohort is uniform. The false-alarm rate is
     that of all checks together: it is divided among their sides (Bonferroni), which is the safe side, for they are
-    correlated. It holds as far as measures are normal and the prior spreads are not too small.
+    correlated. It holds as far as measures are normal and the prior spreads are not too small. A check of a source
+    that few participants have counts those few; where one alone has it, the prior spread is all that is known, and
+    the tolerance is wide.
 
     Parameters
     ----------
@@ -84,20 +86,19 @@ def fit_trust(
     -------
     TrustReference
     """
-    participants = sorted({participant for participant, _ in signatures})
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[str, float]]] = {}
     for participant, signature in signatures:
         others = [other for label, other in signatures if label != participant]
         for name, value in measure(signature, *_means(others or [signature])).items():
             if math.isfinite(value):
-                found.setdefault(name, []).append(value)
+                found.setdefault(name, []).append((participant, value))
     sides = sum(len(check_of(name).sides) for name in found)
     accepted = {
-        name: _accepted(values, check_of(name).spread, len(participants), false_alarms / sides)
-        for name, values in found.items()
+        name: _accepted(values, check_of(name).spread, false_alarms / sides) for name, values in found.items()
     }
     everyone = [signature for _, signature in signatures]
-    return TrustReference(*_means(everyone), accepted, false_alarms, len(participants), len(signatures), errors)
+    participants = len({participant for participant, _ in signatures})
+    return TrustReference(*_means(everyone), accepted, false_alarms, participants, len(signatures), errors)
 
 
 def judge(signature: Signature, reference: TrustReference) -> Verdict:
@@ -199,10 +200,15 @@ def _turned(
     return max(found)
 
 
-def _accepted(values: Sequence[float], spread: float, participants: int, tail: float) -> Accepted:
-    """Return the prediction interval for one more participant, with the probability `tail` beyond each end."""
+def _accepted(visits: Sequence[tuple[str, float]], spread: float, tail: float) -> Accepted:
+    """Return the prediction interval for one more participant, with the probability `tail` beyond each end.
+
+    Given are the participant and the value of each visit that has one.
+    """
     from scipy.stats import t
 
+    values = [value for _, value in visits]
+    participants = len({participant for participant, _ in visits})
     own = np.var(values, ddof=1) * (participants - 1) if len(values) > 1 and participants > 1 else 0.0
     freedom = PRIOR_WEIGHT + participants - 1
     deviation = math.sqrt((PRIOR_WEIGHT * spread**2 + own) / freedom)

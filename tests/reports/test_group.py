@@ -100,8 +100,8 @@ def test_mean_and_standard_deviation(text):
     last = table_rows(text, "agreement")[-1]
     assert last[0] == "mean ± SD"
     assert last[2:] == [
-        *("0.310 ± 0.010", "21.50 ± 1.00", "0.810 ± 0.010"),
-        *("0.410 ± 0.010", "21.50 ± 1.00", "n/a ± n/a"),
+        *("0.312 ± 0.011", "21.75 ± 1.06", "0.812 ± 0.011"),
+        *("0.413 ± 0.011", "21.75 ± 1.06", "n/a ± n/a"),
     ]
 
 
@@ -131,8 +131,26 @@ def test_skipped_visits_have_reason_and_hint(text):
 def test_the_summary_compares_with_the_baseline(text):
     assert "<h1>FLAIR from T1w, T2w</h1>" in text
     assert "2 images were synthesized, 1 of them for participants outside the training set." in text
-    assert "Mean absolute error of unet on people it never saw: 0.310, 24 % below floor." in text
+    assert "Mean absolute error of unet on people it never saw: 0.312, 24 % below floor." in text
     assert "1 visit was left out" in text
+
+
+def test_only_visits_that_all_models_predicted_are_compared(tmp_path):
+    """Else a hard visit that the floor never saw would make the network the worse one."""
+    rows = report().rows
+    lone = [
+        {**rows[0], "visit": f"{label}_ses-3", "participant": label, "mae": 3.0} for label in ("sub-01", "sub-07")
+    ]
+    path = tmp_path / "group.html"
+    text = write_group_report(report(rows=[*rows, *lone], skipped=()), path).read_text(encoding="utf-8")
+    said = "never saw: 1.508; on the 3 of 5 visits that all models predicted 0.312, 24 % below floor."
+    assert said in text
+    assert 'class="status good"' in text
+    last = table_rows(text, "agreement")[-1]
+    assert (last[2], last[5]) == ("0.312 ± 0.011", "0.413 ± 0.011")
+    errors = [row[1:] for row in table_rows(text, "participants") if row[0] == "MAE"]
+    assert errors == [["0.305", "0.405"], ["0.320", "0.420"], ["3.000", "n/a"]]
+    assert re.findall("<summary>(.*?)</summary>", text) == ["sub-01, mean of 2 visits", "sub-02", "sub-07"]
 
 
 def test_a_network_that_a_baseline_beats_is_not_praised(tmp_path):
@@ -247,7 +265,7 @@ def test_errors_of_a_ct_are_hounsfield_units_and_the_dataset_is_named(tmp_path):
     assert cells["MAE in bone"] == "101.390.0 … 120.0"
     assert cells["Mean HU of air"].startswith("-998.3")
     assert table_rows(text, "agreement")[2][2] == "30.0"
-    assert "on people it never saw: 31.0 HU, 24 % below floor." in text
+    assert "on people it never saw: 31.2 HU, 24 % below floor." in text
     assert "Errors are in HU, inside the head and 10 mm around it" in text
     assert "Dataset: SynthPrep derivatives of painted heads." in text
     assert "normalized units" not in text

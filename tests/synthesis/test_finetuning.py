@@ -13,6 +13,7 @@ from bidsapp.synthesis.finetuning import RATE, WARMUP, Start, choose_start, cont
 from bidsapp.synthesis.folds import Fold
 from bidsapp.synthesis.manifest import Images, Origin
 from bidsapp.synthesis.networks import build_network
+from bidsapp.synthesis.pseudonyms import pseudonyms
 from bidsapp.synthesis.splits import Split, folds_of, read_splits, write_splits
 from bidsapp.synthesis.training import make_fabric, train
 
@@ -88,6 +89,25 @@ def test_whom_only_the_earlier_networks_saw_keeps_a_fold_that_never_did(parent):
         "7": 1,
         "1b": 2,  # its participant is in the new training and held out by the third fold
     }
+
+
+def test_a_label_of_another_dataset_is_somebody_else_unless_a_scan_is_known(parent):
+    people = [split("3", 0, label="sub-01"), split("4", 1, label="sub-02"), split("4b", 1, label="sub-02")]
+    people[2] = dataclasses.replace(people[2], visit="sub-02_ses-2")
+    bundle = dataclasses.replace(parent, splits=tuple(people), earlier=())
+    now = [split("5", 0, label="sub-01"), split("4", 1, label="sub-03"), split("6", 0, label="sub-02")]
+    names = pseudonyms(people)
+    earlier = earlier_splits(Start(bundle, (0, 1)), now)
+    assert [(s.visit, s.participant) for s in earlier] == [
+        (names["sub-01_ses-1"], names["sub-01"]),
+        (names["sub-02_ses-2"], "sub-03"),  # who was sub-02 there
+    ]
+    everybody = (*earlier, *now)
+    named = pseudonyms(everybody)
+    assert len({s.participant for s in everybody}) == 4
+    assert len({named[s.participant] for s in everybody}) == 4
+    assert len({named[s.visit] for s in everybody}) == 5
+    assert named[names["sub-01"]] == names["sub-01"]
 
 
 def test_two_people_of_one_label_who_are_in_two_folds_now_keep_none(parent):

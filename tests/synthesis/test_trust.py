@@ -10,7 +10,7 @@ from bidsapp.errors import DataError
 from bidsapp.synthesis.acceptance import Accepted, read_trust, write_trust
 from bidsapp.synthesis.checks import CHECKS, check_of, reason
 from bidsapp.synthesis.signature import sign
-from bidsapp.synthesis.trust import LABELS, REJECTED, fit_trust, judge
+from bidsapp.synthesis.trust import LABELS, REJECTED, _accepted, fit_trust, judge
 
 from .brains import AFFINE, PLAN, head, of, predicted
 
@@ -157,6 +157,29 @@ def test_a_tolerance_is_the_prediction_interval():
     accepted = found.accepted["extent:down-up"]
     assert accepted.middle == pytest.approx(same.numbers["extent:down-up"])
     assert accepted.tolerance == pytest.approx(factor * np.sqrt(4 / 9) * CHECKS["extent"].spread)
+
+
+def test_a_source_that_few_have_is_judged_by_those_few():
+    """Three of many participants say little of the spread: at their number the rate of false alarms holds."""
+    random = np.random.default_rng(0)
+    spread, tail = CHECKS["grain"].spread, 0.001
+    misses = [
+        abs(new - accepted.middle) > accepted.tolerance
+        for *known, new in random.normal(0, spread, (4000, 4))
+        for accepted in [_accepted([(f"sub-{n}", value) for n, value in enumerate(known)], spread, tail)]
+    ]
+    assert np.mean(misses) < 2 * tail  # nominal, of both sides
+    common = signature(0)
+    own = {"grain:T2w": 0.5}
+    few = [replace(common, numbers={**common.numbers, **own}) for _ in range(3)]
+    many = [(f"sub-{n}", common) for n in range(3, 12)]
+    found = fit_trust([*((f"sub-{n}", has) for n, has in enumerate(few)), *many], false_alarms=0.1).accepted
+    tail = 0.1 / sum(len(check_of(name).sides) for name in found)
+    factor = stats.t.ppf(1 - tail, 4 + 3 - 1) * np.sqrt(1 + 1 / 3)
+    assert found["grain:T2w"].tolerance == pytest.approx(factor * np.sqrt(4 / 6) * CHECKS["grain"].spread)
+    alone = fit_trust([("sub-0", few[0]), ("sub-0", few[1]), *many], false_alarms=0.1).accepted["grain:T2w"]
+    assert alone.tolerance == pytest.approx(stats.t.ppf(1 - tail, 4) * np.sqrt(2) * CHECKS["grain"].spread)
+    assert found["extent:down-up"].tolerance < alone.tolerance
 
 
 def test_a_participants_visits_are_no_others():
