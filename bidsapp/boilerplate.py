@@ -96,7 +96,7 @@ def _group(settings: Settings) -> str:
             population=_population(settings, parent),
             origin=Origin(parent.name, parent.version, parent.sha256, ()) if parent else None,
             range_test=settings.lr == "auto",
-            limit="" if counted or settings.crossval else SHARED.format(minutes_of(settings)),
+            limit="" if counted or settings.crossval or "minutes" in own else SHARED.format(minutes_of(settings)),
             rivals=(BASELINE, FLOOR, FOREST) if rival else (FLOOR, FOREST),
             axial=settings.axial,
             native=settings.synth_space == "native",

@@ -136,11 +136,13 @@ def plans_of(
     minutes = minutes_of(settings)
     if minutes is not None and not settings.crossval:
         minutes *= TRAINING_SHARE / (folds * (2 if baseline else 1))
+    own = read_overrides(settings.plan)
+    minutes = own.get("minutes", minutes)  # of one training: the two networks are compared at the same
     precision = str(fabric._precision.precision)
     before = start.bundle.plan if start else None
     mine = filled(asked_plan(settings, minutes, precision, extents, before), fabric.world_size)
     rival = filled(_recipe(settings, BASELINE, minutes, precision), fabric.world_size) if baseline else None
-    return mine if start else size_to_minutes(mine, fabric, fixed=read_overrides(settings.plan)), rival
+    return mine if start else size_to_minutes(mine, fabric, fixed=own), rival
 
 
 def asked_plan(

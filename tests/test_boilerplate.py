@@ -147,6 +147,12 @@ def test_each_value_of_an_option_has_words_of_its_own(written, option, values):
     assert len({written(option, value, levels=("participant", "group"))[0] for value in values}) == len(values)
 
 
+def test_minutes_of_one_training_are_told_as_such(written):
+    shared = "for the time that 20 minutes for the whole group level leave in each"
+    assert shared in written("--max-minutes", "20")[0]
+    assert "for 3 minutes in each" in written("--plan", "minutes=3")[0]
+
+
 def test_the_group_level_alone_tells_of_the_visits_that_were_processed(dataset, tmp_path, capsys):
     words = [str(dataset), str(tmp_path / "out"), "group", "--boilerplate-only"]
     assert main(words) == 66
