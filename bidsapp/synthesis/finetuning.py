@@ -127,7 +127,7 @@ def earlier_splits(start: Start, splits: Sequence[Split]) -> tuple[Split, ...]:
     def renewed(split: Split) -> Split:
         known = again.get((split.participant, split.fold), ())
         # Bundles made before may have two people of one label, who may be in two folds now: then it is none.
-        folds = {other.fold for other in known} or heirs.get(split.fold, ())
+        folds = {other.fold for other in known} or heirs.get(split.fold, set())
         labels = {other.participant for other in known}
         return replace(
             split,
