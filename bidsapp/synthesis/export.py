@@ -18,8 +18,9 @@ from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's use
 
 from bidsapp.errors import CannotCreateError
 from bidsapp.synthesis.inference import fold_normalization
-from bidsapp.synthesis.modes import margin
+from bidsapp.synthesis.modes import axis_order, margin
 from bidsapp.synthesis.pairs import AIR
+from bidsapp.synthesis.signature import AXES
 from bidsapp.synthesis.slices import beyond, edges
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 ABOUT_FILE = "model.json"
 # The example that is traced, voxels; edges differ and are no whole strides, so that none is taken for constant.
 EXAMPLE = (17, 18, 19)
+# Left-right, back-front and down-up of a volume whose axes run as the world's do.
+WORLD = (0, 1, 2)
 FEATURES = {
     "mask": "1 in the brain",
     "depth": "distance to the surface of the brain, in units of 20 mm",
@@ -61,6 +64,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(map(fold_normalization, networks))
         self.mirrored = plan.flip_averaging
+        self.left_right = 2 + axis_order(plan, WORLD).index(0)
         self.margin = margin(plan)
         self.strides = edges(int(networks[0].stride), plan.slices is not None)  # type: ignore[arg-type]
 
@@ -77,7 +81,9 @@ class Ensemble(nn.Module):
         outputs = []
         for network in self.networks:
             out = network(inputs)
-            outputs.append((out + network(inputs.flip(2)).flip(2)) / 2 if self.mirrored else out)
+            if self.mirrored:
+                out = (out + network(inputs.flip(self.left_right)).flip(self.left_right)) / 2
+            outputs.append(out)
         both = torch.cat(outputs)[..., :x, :y, :z]
         image = both[:, :1].mean(0, keepdim=True)
         variance = (2 * both[:, 1:]).exp().mean(0, keepdim=True) + (both[:, :1] - image).square().mean(0, True) / 2
@@ -155,7 +161,7 @@ def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
         *(presence if plan.sources_may_miss else ()),
         *(f"{name}: {FEATURES[name]}" for name in plan.features),
     ]
-    across = f"; slices, {plan.slice_axis}, along the last axis" if plan.slices else ""
+    slices = {"Slices": f"{plan.slice_axis}, one after the other along the last axis"} if plan.slices else {}
     return {
         "Model": {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256},
         "Format": form,
@@ -166,7 +172,8 @@ def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
             "Type": "float32",
             "Channels": channels,
             "OutsideTheBrain": 0,
-            "Axes": f"the first one runs along left-right{across}",
+            "Axes": [AXES[world] for world in axis_order(plan, WORLD)],
+            **slices,
             "Images": bundle.images.to_json(),
         },
         "Outputs": OUTPUTS,

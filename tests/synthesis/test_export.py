@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 import torch
 
-from bidsapp.synthesis.export import export_bundle
+from bidsapp.synthesis.export import Ensemble, export_bundle
 from bidsapp.synthesis.inference import predict
+from bidsapp.synthesis.modes import axis_order
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.training import make_fabric
 
@@ -71,6 +72,35 @@ def test_the_same_voxels_at_any_size(tmp_path, monkeypatch, name, form):
             np.testing.assert_allclose(output[0, 0][part.mask], expected[part.mask], atol=1e-4)
 
 
+AXES = {
+    "sagittal": ["back-front", "down-up", "left-right"],
+    "coronal": ["left-right", "down-up", "back-front"],
+    "axial": ["left-right", "back-front", "down-up"],
+}
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_slices_along_any_axis_are_mirrored_left_right_and_their_axes_named(tmp_path, monkeypatch, axis):
+    plan = small_plan("unet", (4, 8), input_mode="slice-patches", slice_axis=axis)
+    bundle = small_bundle(tmp_path / "bundle", plan)
+    networks = with_weights(bundle)
+    volume = load_volume(make_pair(tmp_path, 1), plan.features)
+    order = axis_order(plan, volume.axes)
+    ours = predict(networks, volume, plan, make_fabric("cpu", "32-true")).image.transpose(order)
+    with torch.inference_mode():
+        turned = np.ascontiguousarray(volume.inputs[None].transpose(0, 1, *(2 + a for a in order)))
+        image, _ = Ensemble(networks, plan).eval()(torch.from_numpy(turned))
+    mask = volume.mask.transpose(order)
+    assert ours[mask].std() > 0.05
+    np.testing.assert_allclose(image[0, 0].numpy()[mask], ours[mask], atol=1e-4)
+
+    monkeypatch.setattr(type(bundle), "network", lambda self, fold: networks[fold])
+    path = export_bundle(bundle, tmp_path / "export", "torchscript")
+    about = json.loads((path.parent / "model.json").read_text())["Input"]
+    assert about["Axes"] == AXES[axis]
+    assert about["Slices"] == f"{axis}, one after the other along the last axis"
+
+
 def test_what_goes_in_and_comes_out_is_said(tmp_path):
     plan = small_plan("unet", (4, 8), sources=("T1w", "T2w"), sources_may_miss=True)
     bundle = small_bundle(tmp_path / "bundle", plan)
@@ -83,6 +113,8 @@ def test_what_goes_in_and_comes_out_is_said(tmp_path):
     assert channels[0] == "T1w: normalized, plus 5"
     assert channels[2] == "1 in the brain where there is a T1w, else 0"
     assert channels[4] == "mask: 1 in the brain"
+    assert about["Input"]["Axes"] == AXES["axial"]
+    assert "Slices" not in about["Input"]
     assert list(about["Outputs"]) == ["image", "log_scale"]
     assert about["Windows"]["Stride"] == 2
     assert about["TargetScale"] == {"Method": "robust", "Offset": 100.0, "Scale": 20.0}
