@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import onnxruntime
 import pytest
@@ -111,11 +112,38 @@ def test_what_goes_in_and_comes_out_is_said(tmp_path):
     channels = about["Input"]["Channels"]
     assert len(channels) == about["Input"]["Shape"][1] == plan.inputs == 9
     assert channels[0] == "T1w: normalized, plus 5"
-    assert channels[2] == "1 in the brain where there is a T1w, else 0"
+    assert channels[2] == "1 in the brain if there is a T1w, else 0"
     assert channels[4] == "mask: 1 in the brain"
+    assert about["Input"]["MissingSource"] == "its channel is 5 throughout the brain"
+    assert about["Input"]["Region"] == "the brain"
+    assert "Zero" not in about["Input"]
     assert about["Input"]["Axes"] == AXES["axial"]
     assert "Slices" not in about["Input"]
     assert list(about["Outputs"]) == ["image", "log_scale"]
     assert about["Windows"]["Stride"] == 2
     assert about["TargetScale"] == {"Method": "robust", "Offset": 100.0, "Scale": 20.0}
     assert "is not evidence" in about["Warning"]
+
+
+def test_what_a_network_reads_to_predict_a_ct_is_said_as_it_is_computed(tmp_path):
+    plan = small_plan("unet", (4, 8), sources=("T1w", "T2w"), target="ct", sources_may_miss=True)
+    path = export_bundle(small_bundle(tmp_path / "bundle", plan), tmp_path / "export", "torchscript")
+    text = (path.parent / "model.json").read_text()
+    about = json.loads(text)["Input"]
+    assert "the brain" not in text
+    assert about["Region"] == "the head and 10 mm around it"
+    assert about["OutsideTheRegion"] == 0
+    assert about["Channels"][4] == "mask: 1 in the head and 10 mm around it"
+
+    pair = make_pair(tmp_path, 1)
+    source = np.asarray(nib.load(pair.sources[0]).dataobj)
+    formula = "T1w: 5 * (1 - normalized / zero) if zero < -0.5, else 5 * (normalized - zero)"
+    assert about["Channels"][0] == formula
+    assert "-Offset / Scale" in about["Zero"]
+    assert about["MissingSource"] == "its channel is 5 throughout the head and 10 mm around it"
+    for zero, expected in ((-3.0, 5 * (1 - source / -3.0)), (-0.25, 5 * (source + 0.25))):
+        without = replace(pair, sources=(*pair.sources, None), zeros=(zero, None))
+        volume = load_volume(without, plan.features, presence=True)
+        read = volume.inputs[0][volume.mask]
+        np.testing.assert_allclose(read, expected[volume.box][volume.mask], rtol=1e-5, atol=1e-5)
+        assert np.all(volume.inputs[1][volume.mask] == 5)
