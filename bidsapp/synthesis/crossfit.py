@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bidsapp.records import Pair, Plan
     from bidsapp.synthesis.finetuning import Start
@@ -128,33 +128,47 @@ def cross_fit(
         checkpoint = checkpoint_of(checkpoints, fold.number, plan.network)
         return train(volumes, plan, fabric, partial(on_step, fold, plan), checkpoint=checkpoint, weights=weights)
 
+    def load(pair: Pair) -> Volume:
+        """Visits are loaded one by one, each time anew: what was held out would outweigh the training arrays."""
+        return load_volume(pair, plan.features, presence=plan.sources_may_miss)
+
     trained: list[Trained] = []
     measured: list[Measurement] = []
     left: list[Residuals] = []
     signatures: list[tuple[str, Signature]] = []
     for fold in folds:
         training = [volume for pair, volume in pairs.items() if pair.participant not in fold.held_out]
-        held_out = [
-            load_volume(pair, plan.features, presence=plan.sources_may_miss)
-            for pair in pairs
-            if pair.participant in fold.held_out
-        ]
+        held_out = [pair for pair in pairs if pair.participant in fold.held_out]
         ours = fit(training, fold, plan, start.weights(fold.number) if start else None)
         trained.append(ours)
-        for volume in held_out:
-            predicted = predict([ours.network], volume, plan, fabric)
-            measured.append(_measurement(volume, predicted.image, plan, fold, plan.network, ours.steps))
-            left.append(residuals(volume, predicted, fold.number))
-            distance = unfamiliarity([ours.network], volume, plan, fabric)
-            signatures.append((volume.pair.participant, sign(volume, plan, predicted, unfamiliarity=distance)))
+        for pair in held_out:
+            measurement, errors, signature = _assess(load(pair), ours, plan, fold, fabric)
+            measured.append(measurement)
+            left.append(errors)
+            signatures.append((pair.participant, signature))
         for name, regression in _regressions(training, plan):
-            measured += [_measurement(volume, regression(volume), plan, fold, name, 0) for volume in held_out]
+            measured += [_measurement(load(pair), regression, plan, fold, name, 0) for pair in held_out]
         if baseline is not None:
             rival = fit(training, fold, baseline)
-            for volume in held_out:
-                image = predict([rival.network], volume, baseline, fabric).image
-                measured.append(_measurement(volume, image, baseline, fold, baseline.network, rival.steps))
+            image = partial(_image, rival.network, baseline, fabric)
+            name, steps = baseline.network, rival.steps
+            measured += [_measurement(load(pair), image, baseline, fold, name, steps) for pair in held_out]
     return CrossFit(tuple(trained), tuple(measured), tuple(left), tuple(signatures))
+
+
+def _assess(
+    volume: Volume, trained: Trained, plan: Plan, fold: Fold, fabric: Fabric
+) -> tuple[Measurement, Residuals, Signature]:
+    """Measure the fold's network on a visit that it has not seen."""
+    predicted = predict([trained.network], volume, plan, fabric)
+    measurement = _measurement(volume, lambda _: predicted.image, plan, fold, plan.network, trained.steps)
+    distance = unfamiliarity([trained.network], volume, plan, fabric)
+    signature = sign(volume, plan, predicted, unfamiliarity=distance)
+    return measurement, residuals(volume, predicted, fold.number), signature
+
+
+def _image(network: nn.Module, plan: Plan, fabric: Fabric, volume: Volume) -> NDArray[np.float32]:
+    return predict([network], volume, plan, fabric).image
 
 
 def _regressions(
@@ -171,9 +185,14 @@ def _regressions(
 
 
 def _measurement(
-    volume: Volume, image: NDArray[np.float32], plan: Plan, fold: Fold, network: str, steps: int
+    volume: Volume,
+    image_of: Callable[[Volume], NDArray[np.float32]],
+    plan: Plan,
+    fold: Fold,
+    network: str,
+    steps: int,
 ) -> Measurement:
-    result = measure(volume, image, plan)
+    result = measure(volume, image_of(volume), plan)
     if result is None:
         raise ValueError(f"{volume.pair.visit} has no target to measure against")
     return Measurement(volume.pair.visit, fold.number, network, steps, result)

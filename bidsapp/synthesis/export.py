@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 
 from bidsapp.errors import CannotCreateError
+from bidsapp.records import CT, region
 from bidsapp.synthesis.inference import fold_normalization
-from bidsapp.synthesis.modes import margin
-from bidsapp.synthesis.pairs import AIR
+from bidsapp.synthesis.modes import axis_order, margin
+from bidsapp.synthesis.pairs import AIR, LEAST_DEPTH, MARGIN_MM
+from bidsapp.synthesis.signature import AXES
 from bidsapp.synthesis.slices import beyond, edges
 
 if TYPE_CHECKING:
@@ -33,15 +35,24 @@ FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 ABOUT_FILE = "model.json"
 # The example that is traced, voxels; edges differ and are no whole strides, so that none is taken for constant.
 EXAMPLE = (17, 18, 19)
+# Left-right, back-front and down-up of a volume whose axes run as the world's do.
+WORLD = (0, 1, 2)
 FEATURES = {
-    "mask": "1 in the brain",
-    "depth": "distance to the surface of the brain, in units of 20 mm",
-    "lateral": "left-right distance from the brain's centre, in standard deviations over the brain",
-    "anterior": "back-front coordinate from the brain's centre, in standard deviations over the brain",
-    "superior": "down-up coordinate from the brain's centre, in standard deviations over the brain",
+    "mask": "1 in {region}",
+    "depth": "distance to the surface of {region}, in units of 20 mm",
+    "lateral": "left-right distance from the centre of {region}, in standard deviations",
+    "anterior": "back-front coordinate from the centre of {region}, in standard deviations",
+    "superior": "down-up coordinate from the centre of {region}, in standard deviations",
 }
+NORMALIZED = f"normalized, plus {AIR:g}"
+# Of `pairs._above_air`, where air is looked at, too.
+ABOVE_AIR = f"{AIR:g} * (1 - normalized / zero) if zero < {-LEAST_DEPTH:g}, else {AIR:g} * (normalized - zero)"
+ZERO = (
+    "the normalized value of no signal, of each image its own: what its intensity scale (IntensityScale in the "
+    "sidecar of the normalized image) makes of an intensity of 0; by offset and scale, -Offset / Scale"
+)
 OUTPUTS = {
-    "image": "the predicted target in normalized units; meaningful in the brain",
+    "image": "the predicted target in normalized units; meaningful in {region}",
     "log_scale": "logarithm of the scale of Laplace's distribution of its error, before any calibration",
 }
 
@@ -61,6 +72,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(map(fold_normalization, networks))
         self.mirrored = plan.flip_averaging
+        self.left_right = 2 + axis_order(plan, WORLD).index(0)
         self.margin = margin(plan)
         self.strides = edges(int(networks[0].stride), plan.slices is not None)  # type: ignore[arg-type]
 
@@ -77,7 +89,9 @@ class Ensemble(nn.Module):
         outputs = []
         for network in self.networks:
             out = network(inputs)
-            outputs.append((out + network(inputs.flip(2)).flip(2)) / 2 if self.mirrored else out)
+            if self.mirrored:
+                out = (out + network(inputs.flip(self.left_right)).flip(self.left_right)) / 2
+            outputs.append(out)
         both = torch.cat(outputs)[..., :x, :y, :z]
         image = both[:, :1].mean(0, keepdim=True)
         variance = (2 * both[:, 1:]).exp().mean(0, keepdim=True) + (both[:, :1] - image).square().mean(0, True) / 2
@@ -148,14 +162,8 @@ def _write_onnx(ensemble: Ensemble, example: Tensor, path: Path) -> None:
 def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
     """Say what goes in and comes out, for who has the file and not this software."""
     plan = bundle.plan
+    where = region(plan.target)
     network = ensemble.networks[0]
-    presence = [f"1 in the brain where there is a {name}, else 0" for name in plan.sources]
-    channels = [
-        *(f"{name}: normalized, plus {AIR:g}" for name in plan.sources),
-        *(presence if plan.sources_may_miss else ()),
-        *(f"{name}: {FEATURES[name]}" for name in plan.features),
-    ]
-    across = f"; slices, {plan.slice_axis}, along the last axis" if plan.slices else ""
     return {
         "Model": {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256},
         "Format": form,
@@ -164,21 +172,38 @@ def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
             "Name": "inputs",
             "Shape": [1, plan.inputs, "X", "Y", "Z"],
             "Type": "float32",
-            "Channels": channels,
-            "OutsideTheBrain": 0,
-            "Axes": f"the first one runs along left-right{across}",
+            **_channels(plan, where),
+            "Axes": [AXES[world] for world in axis_order(plan, WORLD)],
+            **({"Slices": f"{plan.slice_axis}, one after the other along the last axis"} if plan.slices else {}),
             "Images": bundle.images.to_json(),
         },
-        "Outputs": OUTPUTS,
+        "Outputs": {name: text.format(region=where) for name, text in OUTPUTS.items()},
         "TargetScale": bundle.target_scale.to_json(),
         "Windows": {
             "Stride": network.stride,
             "Reach": network.reach,
-            "Advice": "give a whole brain, cropped to it and 8 mm around. Where memory forbids that, let windows "
-            "start at multiples of the stride; each is wrong nearer than the reach to where it was cut off",
+            "Advice": f"give the whole of {where}, cropped to that and {MARGIN_MM:g} mm more. Where memory "
+            "forbids that, let windows start at multiples of the stride; each is wrong nearer than the reach to "
+            "where it was cut off",
         },
         "Warning": f"A lesion in a synthetic {plan.target} is not evidence.",
     }
+
+
+def _channels(plan: Plan, where: str) -> dict[str, Any]:
+    """Say how the input's channels are made, as `load_volume` does it."""
+    said: dict[str, Any] = {
+        "Channels": [
+            *(f"{name}: {ABOVE_AIR if plan.target == CT else NORMALIZED}" for name in plan.sources),
+            *(f"1 in {where} if there is a {name}, else 0" for name in plan.sources if plan.sources_may_miss),
+            *(f"{name}: {FEATURES[name].format(region=where)}" for name in plan.features),
+        ]
+    }
+    if plan.target == CT:
+        said["Zero"] = ZERO
+    if plan.sources_may_miss:
+        said["MissingSource"] = f"its channel is {AIR:g} throughout {where}"
+    return {**said, "Region": where, "OutsideTheRegion": 0}
 
 
 @contextmanager

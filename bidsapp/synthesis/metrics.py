@@ -13,7 +13,7 @@ from scipy import ndimage
 from bidsapp.errors import DataError
 from bidsapp.imaging.ct import AIR_HU, BONE_HU, CLEAR_AIR_HU, MAX_HU, SOFT_TISSUE_HU
 from bidsapp.imaging.tissue import FLUID, GREY, WHITE, intensity_classes
-from bidsapp.synthesis.structure import ms_ssim, ssim
+from bidsapp.synthesis.structure import GAUSSIAN, ms_ssim, ssim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,8 @@ MEASURED = {
     "of a CT, HU, and for brain read the head and 10 mm around it, without the table, here and below",
     "rmse": "Root mean square error there",
     "psnr": "Peak signal-to-noise ratio, dB, the peak being data_range; n/a where both images are the same",
-    "ssim": "Structural similarity (doi:10.1109/TIP.2003.819861), windows of σ = 1.5 voxels, mean over the brain",
+    "ssim": "Structural similarity (doi:10.1109/TIP.2003.819861), windows of σ = 1.5 voxels, mean over the brain; "
+    f"n/a where the brain and 8 mm around it have fewer than {GAUSSIAN} voxels along an axis",
     "ms_ssim": "Multi-scale structural similarity as SynthRAD2025 defines it, five scales, mean over the brain",
     "ncc": "Normalized cross-correlation: Pearson's r inside the brain",
     "sharpness": "Mean gradient magnitude inside the brain, predicted over acquired; below 1 the image is blurred",

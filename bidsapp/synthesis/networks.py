@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's users expect
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from bidsapp.synthesis.heads import Heads
+from bidsapp.synthesis.heads import Heads, Pointwise
 from bidsapp.synthesis.slices import Sliced, beyond, edges
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ResidualUNet(nn.Module):
             for level, (fine, _) in enumerate(finer_coarser)
         )
         self.heads = Heads(channels[0])
-        self.input_skip = nn.Conv3d(inputs, 1, 1, bias=False)
+        self.input_skip = Pointwise(inputs, 1, bias=False)
         nn.init.zeros_(self.input_skip.weight)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     if not mask.any():
         raise DataError(f"{pair.mask}: empty mask", "look at the scan, and leave the visit out")
     box = _bounding_box(mask, affine)
-    inside = mask[box]
+    inside = mask[box].copy(order="K")
     sources = [np.float32(0) if path is None else _read(path, mask_image, box) for path in pair.sources]
     zeros = pair.zeros or (None,) * len(sources)
     channels = [np.where(inside, _above_air(*source), 0) for source in zip(sources, zeros, strict=True)]
@@ -225,6 +225,7 @@ def _read(path: Path, like: nib.Nifti1Image, box: tuple[slice, ...]) -> NDArray[
     if image.shape != like.shape or not np.allclose(image.affine, like.affine, atol=1e-3):
         raise DataError(f"{path}: not on the grid of its visit's brain mask", "run the participant level again")
     try:
-        return np.asarray(image.dataobj, np.float32)[box]
+        # A view would keep the whole image in memory; the axes stay in the order in which they lie there.
+        return np.asarray(image.dataobj, np.float32)[box].copy(order="K")
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error

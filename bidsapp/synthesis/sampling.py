@@ -62,16 +62,27 @@ class TrainingVolume:
         Raises
         ------
         DataError
-            No voxel of the target lies in both masks.
+            No voxel of the target lies in both masks, or an intensity in them is beyond what float16 holds.
         """
         if volume.target is None or volume.loss_mask is None or not volume.loss_mask.any():
             raise DataError(
                 f"{volume.pair.visit}: the target's brain mask and the reference's do not overlap",
                 "look at the registration in the visit's report, and leave the visit out",
             )
+        with np.errstate(over="ignore"):
+            inputs, target = (array.astype(np.float16) for array in (volume.inputs, volume.target[None]))
+        finite = np.isfinite(target)
+        if not np.isfinite(inputs).all() or not finite[0][volume.loss_mask].all():
+            raise DataError(
+                f"{volume.pair.visit}: normalized intensities beyond ±{np.finfo(np.float16).max:.0f} in the mask",
+                "look at the scans and the masks in the visit's report, and leave the visit out",
+            )
+        # Outside the mask errors are multiplied by 0, which makes no number of infinity. What is finite stays: up
+        # to a thousandth of it counts at the border of a patch that is turned.
+        target[~finite] = 0
         return cls(
-            inputs=volume.inputs.astype(np.float16),
-            target=volume.target[None].astype(np.float16),
+            inputs=inputs,
+            target=target,
             mask=volume.loss_mask[None],
             centres=np.flatnonzero(volume.loss_mask).astype(np.int32),
             axes=volume.axes,

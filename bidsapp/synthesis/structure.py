@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 K1, K2 = 0.01, 0.03
+# Voxels of a Gaussian of σ = 1.5 that is cut off at 3.5 σ.
+GAUSSIAN = 11
 # Of the five scales, finest first (Wang, Simoncelli and Bovik 2003, doi:10.1109/ACSSC.2003.1292216).
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 7
@@ -34,9 +36,16 @@ def ssim(
         Not empty.
     data_range : float
         In the units of the images.
+
+    Returns
+    -------
+    float
+        Not-a-number where an axis has fewer voxels than a window.
     """
     from skimage.metrics import structural_similarity
 
+    if min(mask.shape) < GAUSSIAN:
+        return float("nan")
     fill = np.median(acquired[mask])
     _, similarity = structural_similarity(
         np.where(mask, predicted, fill).astype(np.float64),

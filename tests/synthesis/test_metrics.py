@@ -73,6 +73,14 @@ def test_known_errors():
     assert result.sharpness == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(("slices", "known"), [(10, False), (11, True)])
+def test_too_few_slices_for_a_window_cost_that_measure_only(slices, known):
+    predicted, acquired, mask = scans((40, 36, slices))
+    result = agreement(predicted, acquired, mask).to_json()
+    assert (result["ssim"] is not None) == known
+    assert {name for name in ("mae", "psnr", "ms_ssim", "ncc", "sharpness") if result[name] is None} == set()
+
+
 def test_perfect_prediction():
     _, acquired, mask = scans((40, 36, 30))
     result = agreement(acquired, acquired, mask)

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from bidsapp.errors import DataError
 from bidsapp.synthesis.augmentation import augment, vary_intensity
 from bidsapp.synthesis.pairs import load_volume
 from bidsapp.synthesis.sampling import PatchSampler, TrainingVolume
+from bidsapp.synthesis.training import make_fabric, train
+
+FABRIC = make_fabric("cpu", "32-true")
 
 
 @pytest.fixture
@@ -34,6 +38,36 @@ def test_volumes_in_memory_and_on_disk_give_the_same_patches(stored, pairs, plan
         torch.equal(x, y) for x, y in zip((a.inputs, a.target, a.mask), (b.inputs, b.target, b.mask), strict=True)
     )
     assert held[0].gigabytes == stored[0].gigabytes == pytest.approx(316_000e-9)
+
+
+@pytest.mark.parametrize("value", [1e6, -1e6, np.inf, np.nan])
+def test_what_float16_cannot_hold_is_0_outside_the_mask_and_refused_by_name_inside(pairs, plan, value):
+    volume = load_volume(pairs[0], plan.features)
+    plain = TrainingVolume.hold(volume)
+    place = tuple(np.argwhere(~volume.loss_mask)[0])
+    target = volume.target.copy()
+    target[place] = value
+    held = TrainingVolume.hold(dataclasses.replace(volume, target=target))
+    assert held.target[0][place] == 0
+    same = np.ones(target.shape, bool)
+    same[place] = False
+    assert np.array_equal(held.target[0][same], plain.target[0][same])
+    assert np.array_equal(held.inputs, plain.inputs)
+
+    inside = tuple(np.argwhere(volume.loss_mask)[0])
+    for name, index in (("target", inside), ("inputs", (0, *inside))):
+        array = getattr(volume, name).copy()
+        array[index] = value
+        with pytest.raises(DataError, match=r"sub-01_ses-1: normalized intensities beyond ±65504"):
+            TrainingVolume.hold(dataclasses.replace(volume, **{name: array}))
+
+
+def test_a_huge_value_outside_the_mask_leaves_the_loss_a_number(pairs, plan):
+    volume = load_volume(pairs[0], plan.features)
+    target = np.where(volume.loss_mask, volume.target, np.float32(1e6))
+    held = [TrainingVolume.hold(dataclasses.replace(volume, target=target))]
+    losses = [step.loss for step in train(held, dataclasses.replace(plan, max_steps=2), FABRIC).history]
+    assert np.isfinite(losses).all()
 
 
 def test_a_volume_smaller_than_the_patch_is_padded(pairs, plan, tmp_path):
