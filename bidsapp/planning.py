@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.participants import column_of
+from bidsapp.bids.participants import TABLE, column_of
 from bidsapp.bids.sink import write_text
+from bidsapp.errors import UsageError
 from bidsapp.settings import MAX_MINUTES
 from bidsapp.synthesis.overrides import overridden, read_overrides
 
@@ -78,10 +79,26 @@ def folds_of(settings: Settings, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
         folds = read_folds(settings.splits, pairs)
     else:
         strata = strata_of(settings)
+        if strata is not None:
+            _check_strata(settings, strata, pairs)
         folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
     if settings.init_from is None:  # else its networks have learned of every source before
         check_learned(pairs, folds, settings.source)
     return folds
+
+
+def _check_strata(settings: Settings, strata: Mapping[str, str], pairs: Sequence[Pair]) -> None:
+    """Name who has no value in the column that folds are balanced by; that nobody has one is an error."""
+    learned = sorted({pair.participant for pair in pairs if pair.target is not None})
+    without = [participant for participant in learned if strata.get(participant, "n/a") == "n/a"]
+    if without and without == learned:
+        table = settings.output_dir / TABLE
+        raise UsageError(
+            f"--stratify {settings.stratify}: nobody who is learned from has a value in {table}",
+            "fill in that of the raw dataset, and run the participant level with --stratify again",
+        )
+    if without:
+        log.warning("--stratify %s: no value of %s", settings.stratify, ", ".join(without))
 
 
 def start_of(parent: Bundle | None, folds: Sequence[Fold], everyone: Sequence[Pair]) -> Start | None:
