@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
+from bidsapp.bids.leftovers import own_folder
 from bidsapp.bids.participants import TABLE, column_of
 from bidsapp.bids.sink import write_text
 from bidsapp.errors import UsageError
@@ -14,11 +16,12 @@ from bidsapp.settings import MAX_MINUTES
 from bidsapp.synthesis.overrides import overridden, read_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
 
+    from bidsapp.errors import DataError
     from bidsapp.records import Pair, Plan
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
@@ -121,6 +124,20 @@ def checkpoints_of(settings: Settings, key: str, fabric: Fabric) -> Path:
     """Return the folder of the checkpoints of a training, which its key names."""
     # The precision is the computer's: another one that shares the work folder starts anew.
     return settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
+
+
+@contextmanager
+def arrays_of(
+    settings: Settings, pairs: Sequence[Pair], features: Sequence[str], memory_gb: float, *, presence: bool
+) -> Iterator[tuple[dict[Pair, TrainingVolume], dict[Pair, DataError]]]:
+    """Make the training arrays of pairs, streamed from a folder that no other run has; see `stored_pairs`."""
+    from bidsapp.synthesis.ensemble import stored_pairs
+
+    with (
+        own_folder(settings.work, "group-") as folder,
+        stored_pairs(pairs, features, folder, memory_gb, presence=presence) as arrays,
+    ):
+        yield arrays
 
 
 def plans_of(
