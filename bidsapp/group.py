@@ -20,7 +20,7 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError
 from bidsapp.launch import find_place, others_started
-from bidsapp.planning import checkpoints_of, features_asked, folds_of, goal_of, settled_plans, start_of
+from bidsapp.planning import arrays_of, checkpoints_of, features_asked, folds_of, goal_of, settled_plans, start_of
 from bidsapp.rendering import check_rendering
 from bidsapp.resources import shared
 from bidsapp.results import record, record_quality
@@ -89,15 +89,12 @@ def follow(settings: Settings, grant: Grant) -> None:
     grant : Grant
         Threads and memory of all processes on this computer.
     """
-    from bidsapp.synthesis.ensemble import stored_pairs
-
     grant = _of_one(grant, settings)
     fabric = _fabric(settings, grant)
 
     @contextmanager
     def held(pairs: Sequence[Pair], features: Sequence[str], presence: bool) -> Iterator[list[TrainingVolume]]:
-        folder = settings.work / f"group-{fabric.global_rank}"
-        with stored_pairs(pairs, features, folder, grant.memory_gb, presence=presence) as (stored, unusable):
+        with arrays_of(settings, pairs, features, grant.memory_gb, presence=presence) as (stored, unusable):
             for error in unusable.values():
                 raise error
             yield list(stored.values())
@@ -229,7 +226,7 @@ def _trained(
 ) -> Bundle:
     """Return the bundle that was trained on these pairs before, or a new one; it remembers all their people."""
     from bidsapp.synthesis.checkpoint import kept_if_interrupted, kept_plans
-    from bidsapp.synthesis.ensemble import find_bundle, stored_pairs, train_bundle
+    from bidsapp.synthesis.ensemble import find_bundle, train_bundle
     from bidsapp.synthesis.plan import plan_to_json
 
     path, key = goal_of(settings, pairs, parent)
@@ -242,10 +239,7 @@ def _trained(
         raise NoInputError(f"{path}: no bundle was trained on these pairs with these settings", hint)
     check_fence(settings.output_dir, [str(path.relative_to(settings.output_dir))])
     features, presence = features_asked(settings, parent), settings.allow_missing_source
-    with stored_pairs(pairs, features, settings.work / "group", memory_gb, presence=presence) as (
-        stored,
-        unusable,
-    ):
+    with arrays_of(settings, pairs, features, memory_gb, presence=presence) as (stored, unusable):
         hold(fabric, stored, features, presence=presence)
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bidsapp import __version__
 from bidsapp.bids import names
-from bidsapp.bids.participants import column_of
+from bidsapp.bids.leftovers import own_folder
+from bidsapp.bids.participants import TABLE, column_of
 from bidsapp.bids.sink import write_text
+from bidsapp.errors import UsageError
 from bidsapp.settings import MAX_MINUTES
 from bidsapp.synthesis.overrides import overridden, read_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
 
+    from bidsapp.errors import DataError
     from bidsapp.records import Identity, Pair, Plan
     from bidsapp.settings import Settings
     from bidsapp.synthesis.bundle import Bundle
@@ -78,10 +82,26 @@ def folds_of(settings: Settings, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
         folds = read_folds(settings.splits, pairs)
     else:
         strata = strata_of(settings)
+        if strata is not None:
+            _check_strata(settings, strata, pairs)
         folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
     if settings.init_from is None:  # else its networks have learned of every source before
         check_learned(pairs, folds, settings.source)
     return folds
+
+
+def _check_strata(settings: Settings, strata: Mapping[str, str], pairs: Sequence[Pair]) -> None:
+    """Name who has no value in the column that folds are balanced by; that nobody has one is an error."""
+    learned = sorted({pair.participant for pair in pairs if pair.target is not None})
+    without = [participant for participant in learned if strata.get(participant, "n/a") == "n/a"]
+    if without and without == learned:
+        table = settings.output_dir / TABLE
+        raise UsageError(
+            f"--stratify {settings.stratify}: nobody who is learned from has a value in {table}",
+            "fill in that of the raw dataset, and run the participant level with --stratify again",
+        )
+    if without:
+        log.warning("--stratify %s: no value of %s", settings.stratify, ", ".join(without))
 
 
 def start_of(parent: Bundle | None, folds: Sequence[Fold], everyone: Sequence[Identity]) -> Start | None:
@@ -104,6 +124,20 @@ def checkpoints_of(settings: Settings, key: str, fabric: Fabric) -> Path:
     """Return the folder of the checkpoints of a training, which its key names."""
     # The precision is the computer's: another one that shares the work folder starts anew.
     return settings.work / "checkpoints" / f"{key}_{fabric._precision.precision}"
+
+
+@contextmanager
+def arrays_of(
+    settings: Settings, pairs: Sequence[Pair], features: Sequence[str], memory_gb: float, *, presence: bool
+) -> Iterator[tuple[dict[Pair, TrainingVolume], dict[Pair, DataError]]]:
+    """Make the training arrays of pairs, streamed from a folder that no other run has; see `stored_pairs`."""
+    from bidsapp.synthesis.ensemble import stored_pairs
+
+    with (
+        own_folder(settings.work, "group-") as folder,
+        stored_pairs(pairs, features, folder, memory_gb, presence=presence) as arrays,
+    ):
+        yield arrays
 
 
 def plans_of(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bidsapp.places import work_folder
 from bidsapp.records import CT, Space
 
 LEVELS = ("participant", "group")
@@ -62,7 +63,7 @@ class Settings:
     skip_bids_validation : bool
         Go on where ``dataset_description.json`` is missing or incomplete.
     work_dir : Path or None
-        Where intermediate files live; default ``work`` in the output folder.
+        Where intermediate files live, in a folder for these data; default ``work`` in the output folder.
     use_plugin : str or None
         How steps of the participant level are run: a Nipype plugin's name, or the path of a YAML file.
     keep_work : str
@@ -123,8 +124,7 @@ class Settings:
     loss : str or None
         What the training minimizes in the brain, of a CT in the head; by default what suits the network.
     ema : float or None
-        Width of the running average of the weights, as a share of the steps, 0 for none; by default what suits the
-        network.
+        Width of the weights' running average, as a share of the steps, 0 for none; by default as networks want.
     augmentation : str or None
         How training patches are varied; by default as suits the network.
     sampling : str or None
@@ -274,7 +274,7 @@ class Settings:
     @property
     def work(self) -> Path:
         """Folder of the intermediate files."""
-        return self.work_dir or self.output_dir / "work"
+        return work_folder(self.work_dir, self.output_dir, self.bids_dir)
 
     def to_toml(self) -> str:
         """Return the settings as TOML; a value of ``None`` is left out."""

@@ -368,3 +368,16 @@ def test_folds_are_drawn_by_the_column_of_the_derivatives(settings, monkeypatch)
     monkeypatch.setattr(planning, "plans_of", lambda *_: (PLAN, None))
     group.run(replace(settings, stratify="age"), GRANT)
     assert given == keys == [{"sub-01": "30", "sub-02": "40"}]
+
+
+def test_two_runs_at_once_do_not_write_over_each_others_training_arrays(settings):
+    pairs = [visit.pair for visit in gather(settings.output_dir, ("T1w",), "FLAIR", "T1w").visits][:1]
+
+    def arrays():
+        return planning.arrays_of(settings, pairs, ("mask",), 0.0, presence=False)
+
+    with arrays() as (one, _), arrays() as (two, _):
+        files = {volumes[pairs[0]].inputs.filename for volumes in (one, two)}
+        assert len(files) == 2
+        assert all(Path(file).is_relative_to(settings.work) for file in files)
+    assert list(settings.work.iterdir()) == []

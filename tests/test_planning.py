@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bidsapp import group, planning
-from bidsapp.errors import NoInputError
+from bidsapp.errors import NoInputError, UsageError
 from bidsapp.planning import features_asked
 from bidsapp.records import Pair
 from bidsapp.resources import Grant
@@ -53,3 +53,17 @@ def test_networks_that_are_trained_further_may_have_learned_of_a_source_elsewher
     with pytest.raises(NoInputError, match=r"0 participant\(s\) have T2w"):
         planning.folds_of(settings, pairs)
     assert len(planning.folds_of(replace(settings, init_from=tmp_path), pairs)) == 3
+
+
+def test_who_has_no_value_to_balance_by_is_named_and_that_nobody_has_one_is_an_error(tmp_path, caplog):
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tage\tsite\nsub-01\t30\tn/a\n02\tn/a\tn/a\n03\t40\n"
+    )
+    settings = Settings(Path("/in"), tmp_path, ("group",), stratify="age")
+    pairs = [
+        Pair(f"sub-{n}", f"sub-{n}", (tmp_path,), tmp_path, target=tmp_path) for n in ("01", "02", "03", "04")
+    ]
+    assert len(planning.folds_of(settings, pairs)) == 4
+    assert caplog.messages == ["--stratify age: no value of sub-02, sub-04"]
+    with pytest.raises(UsageError, match="--stratify site: nobody who is learned from has a value"):
+        planning.folds_of(replace(settings, stratify="site"), pairs)

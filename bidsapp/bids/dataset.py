@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bidsapp.settings import Settings
 
+GENERATOR = "SynthPrep"
 CODE_URL = "https://github.com/synthprep/synthprep"
 IGNORED = ("*.html", "*_xfm.*", "figures", "models", "work", "group_metrics.*", "group_comparison.*", "*_ct.*")
 
@@ -98,7 +99,7 @@ def open_derivatives(settings: Settings) -> Path:
     Raises
     ------
     UsageError
-        Output and raw dataset are one folder.
+        Output and raw dataset are one folder, or the derivatives are of another raw dataset.
     CannotCreateError
         The folder cannot be written.
     """
@@ -150,7 +151,7 @@ def update_descriptions(out: Path, settings: Settings) -> None:
 
 
 def _description(settings: Settings) -> dict[str, Any]:
-    """Return the description that is there, or a new one, with the links of this run."""
+    """Return the description that is there, or a new one, with version and links of this run."""
     path = settings.output_dir / "dataset_description.json"
     try:
         description = read_json(path) if path.exists() else _new_description(settings)
@@ -160,8 +161,42 @@ def _description(settings: Settings) -> dict[str, Any]:
         ) from error
     if not isinstance(description, dict) or not isinstance(description.get("DatasetLinks", {}), dict):
         raise CannotCreateError(f"{path}: describes no dataset", "correct it, or give another output folder")
+    if "participant" in settings.levels:  # the group level does not look at the raw dataset, nor need it be there
+        description = _with_raw(settings, description, path)
     links = {name: _relative(settings, folder) for name, folder in datasets(settings.derivatives).items()}
-    return {**description, "DatasetLinks": {**description.get("DatasetLinks", {}), **links}}
+    return {
+        **description,
+        "GeneratedBy": _generated_by(description),
+        "DatasetLinks": {**description.get("DatasetLinks", {}), **links},
+    }
+
+
+def _with_raw(settings: Settings, description: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a description that links to the raw dataset where it lies now.
+
+    Containers mount a dataset here and there, and some move. But where the one that is linked still is there, this
+    one is a copy, as jobs make them, or it has another name and other people by the same labels.
+    """
+    links, raw = description.get("DatasetLinks", {}), _relative(settings, settings.bids_dir)
+    known = links.get("raw")
+    before = settings.output_dir.resolve() / str(known)
+    if known and known != raw and any(before.glob("sub-*")):
+        if dataset_name(before) == dataset_name(settings.bids_dir):
+            return description
+        raise UsageError(
+            f"{settings.output_dir}: derivatives of {before.resolve()}, not of {settings.bids_dir}",
+            f"give another output folder; if they are one, write {raw} for raw in DatasetLinks of {path}",
+        )
+    sources = description.get("SourceDatasets") or [{"URL": known}]
+    moved = [{"URL": raw} if source == {"URL": known} else source for source in sources]
+    return {**description, "SourceDatasets": moved, "DatasetLinks": {**links, "raw": raw}}
+
+
+def _generated_by(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the versions that have written here, this one among them."""
+    earlier = [by for by in description.get("GeneratedBy") or () if isinstance(by, dict)]
+    own = any((by.get("Name"), by.get("Version")) == (GENERATOR, __version__) for by in earlier)
+    return earlier if own else [*earlier, _generator()]
 
 
 def _relative(settings: Settings, folder: Path) -> str:
@@ -180,18 +215,19 @@ def dataset_name(dataset: Path) -> str:
 def _new_description(settings: Settings) -> dict[str, Any]:
     name = dataset_name(settings.bids_dir)
     raw = _relative(settings, settings.bids_dir)
-    generated: dict[str, Any] = {"Name": "SynthPrep", "Version": __version__, "CodeURL": CODE_URL}
-    if os.environ.get("SYNTHPREP_CONTAINER"):
-        generated["Container"] = _container(os.environ)
     return {
         "Name": "SynthPrep: contrasts on a common grid, and synthesized ones" + (f", of {name}" if name else ""),
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "License": "CC0",
-        "GeneratedBy": [generated],
         "SourceDatasets": [{"URL": raw}],
         "DatasetLinks": {"raw": raw},
     }
+
+
+def _generator() -> dict[str, Any]:
+    container = {"Container": _container(os.environ)} if os.environ.get("SYNTHPREP_CONTAINER") else {}
+    return {"Name": GENERATOR, "Version": __version__, "CodeURL": CODE_URL, **container}
 
 
 def _container(environment: Mapping[str, str]) -> dict[str, str]:

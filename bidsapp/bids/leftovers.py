@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -29,6 +30,10 @@ TEMPORARY = re.compile(r"\..*\.[a-z0-9_]{8}\.(?P<computer>[0-9a-f]{8})\.part")
 PARTIAL = re.compile(r"\..+\.partial")
 # Nobody writes a file, or fills such a folder, for as long.
 OLD_SECONDS = 3600.0
+# Nobody trains for as long.
+ABANDONED_SECONDS = 7 * 24 * 3600.0
+# The file whose lock tells that a folder's process is alive.
+OWNER = "owner"
 # File systems take names of 255 bytes; four bytes are the most that a character takes.
 LONGEST_PREFIX = 48
 
@@ -60,6 +65,47 @@ def temporary_for(goal: Path) -> Iterator[Path]:
         raise
     finally:
         os.close(handle)
+
+
+@contextmanager
+def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Make a folder that no other process has, gone after the block; those that killed ones left go before.
+
+    Parameters
+    ----------
+    parent : Path
+        Where it is made.
+    prefix : str
+        How its name begins, and the names of no others.
+
+    Yields
+    ------
+    Path
+        The folder.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for folder in parent.glob(f"{prefix}*"):
+        if _is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+        handle, _ = _locked(Path(name, OWNER))
+        try:
+            yield Path(name)
+        finally:
+            os.close(handle)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether the process that had a folder is gone; where no lock tells, whether it is old."""
+    try:
+        for file in folder.glob(f".{OWNER}.*"):
+            if file.name.endswith(f".{_computer()}.part"):
+                with file.open("r+b") as handle:
+                    if _lock_is_free(handle.fileno()):
+                        return True
+        return time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
+    except OSError:
+        return False
 
 
 def _about(error: OSError, goal: Path) -> OSError:

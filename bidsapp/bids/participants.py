@@ -84,10 +84,12 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
-    """Return participant → row; none where there is no table."""
+    """Return participant → row; none where there is no table, and labels may lack their ``sub-``."""
     if not path.is_file():
         return {}
     try:
-        return {row[IDENTIFIER]: row for row in read_table(path) if row.get(IDENTIFIER)}
+        return {
+            f"sub-{row[IDENTIFIER].removeprefix('sub-')}": row for row in read_table(path) if row.get(IDENTIFIER)
+        }
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "correct the table, or move it away") from error

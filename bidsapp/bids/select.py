@@ -18,7 +18,7 @@ from bidsapp.records import Selection, Skip, Unused, Visit
 from bidsapp.text import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bids import BIDSLayout
@@ -29,18 +29,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def select(settings: Settings) -> Selection:
+def select(settings: Settings, tell: Callable[..., None] = lambda *_: None) -> Selection:
     """Find the visits that a run works on.
 
     Parameters
     ----------
     settings : Settings
         Dataset, labels, filters and contrasts.
+    tell : callable
+        Is given the `Skip` of everybody who is left out, also where an error follows.
 
     Returns
     -------
     Selection
-        Visits with the reference contrast, one scan for each contrast; the others with a reason.
+        Visits with the reference contrast, one scan for each contrast; the others with a reason, and participants
+        without an image, too.
 
     Raises
     ------
@@ -63,7 +66,9 @@ def select(settings: Settings) -> Selection:
     images = _selected(settings, images_of(layout, participants))
     found = {c: _images(layout, c, filters.get(c, {}), images) for c in contrasts}
     visits, skipped = _visits(settings, found, images)
-    if not visits and not skipped and settings.shard is None:
+    skipped += _without_image(settings, participants, images)
+    tell(*skipped)
+    if not images and settings.shard is None:
         raise NothingSelectedError(
             f"{settings.bids_dir}: no image of {', '.join(participants)} is selected",
             "check --session-label and --bids-filter-file",
@@ -179,6 +184,16 @@ def _visits(
         else:
             skipped.append(visit)
     return visits, skipped
+
+
+def _without_image(settings: Settings, participants: Iterable[str], images: Iterable[str]) -> Iterator[Skip]:
+    """Yield the participants of whom no image is selected, or it would seem that no run has come to them."""
+    sessions = " or ".join(f"ses-{label}" for label in settings.session_label)
+    reason = f"no image in anat/ or ct/ {f'of {sessions} ' if sessions else ''}is selected"
+    there = {visit_of(path)[0] for path in images}
+    for label in dict.fromkeys(participants):
+        if label not in there:
+            yield Skip(f"sub-{label}", reason, "check its folder, and --session-label")
 
 
 def _visit(settings: Settings, offered: Visit) -> Visit | Skip:

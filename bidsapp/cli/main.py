@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from bidsapp.status import RunStatus, VisitStatus, pending
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bidsapp.records import Skip
     from bidsapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -161,10 +163,7 @@ def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> N
         from bidsapp.bids.select import select
 
         journal.level = "participant"
-        selection = select(settings)
-        for skip in selection.skipped:
-            log.warning("%s skipped: %s%s", skip.visit, skip.reason, f" ({skip.hint})" if skip.hint else "")
-        journal.add(*(VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in selection.skipped))
+        selection = select(settings, partial(_tell_skips, journal))
         from bidsapp.bids.validate import validate
 
         validate(settings, selection.visits)
@@ -191,6 +190,16 @@ def _run_levels(settings: Settings, log_dir: Path | None, journal: Journal) -> N
 
         journal.level = "group"
         journal.add(*group.run(settings, grant, journal.add))
+
+
+def _tell_skips(journal: Journal, *skips: Skip) -> None:
+    """Note who is left out; a reason that many have in common is said once."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for skip in skips:
+        alike.setdefault((skip.reason, skip.hint), []).append(skip.visit)
+    for (reason, hint), visits in alike.items():
+        log.warning("%s skipped: %s%s", ", ".join(visits), reason, f" ({hint})" if hint else "")
+    journal.add(*(VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in skips))
 
 
 def _as_app_error(raised: BaseException, settings: Settings, log_dir: Path | None) -> AppError:

@@ -197,7 +197,13 @@ def add_resources(group: argparse._ArgumentGroup) -> None:
 
 def add_run(group: argparse._ArgumentGroup) -> None:
     """Add the options of how a run goes."""
-    group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="intermediate files (OUTPUT_DIR/work)")
+    group.add_argument(
+        "-w",
+        "--work-dir",
+        type=Path,
+        metavar="DIR",
+        help="intermediate files, in a folder for these data (OUTPUT_DIR/work)",
+    )
     group.add_argument(
         "--keep-work",
         choices=KEEP_WORK,

@@ -15,6 +15,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from bidsapp import __version__
+from bidsapp.bids.lock import locked
 from bidsapp.bids.sink import write_json, write_text
 from bidsapp.reports.pages import paragraphs, write_page
 from bidsapp.reports.references import CITATION, bibtex, cited, with_names
@@ -89,13 +90,18 @@ def record_visits(out: Path, visits: Mapping[str, Sequence[Sentence]]) -> None:
     """Write down what was said of visits, and write the dataset's text anew."""
     for label, sentences in visits.items():
         write_json({"Sentences": [list(sentence) for sentence in sentences]}, out / LOGS / PARTS / f"{label}.json")
-    write_citation(out / LOGS, text_of(out))
+    _write_anew(out)
 
 
 def record_group(out: Path, bundle: str, text: str) -> None:
     """Write down what the group level said of a bundle, and write the dataset's text anew."""
     write_json({"Text": text}, out / LOGS / PARTS / f"{GROUP}{bundle}.json")
-    write_citation(out / LOGS, text_of(out))
+    _write_anew(out)
+
+
+def _write_anew(out: Path) -> None:
+    with locked(out):  # or a job that composed it before another one could write it after
+        write_citation(out / LOGS, text_of(out))
 
 
 def text_of(out: Path) -> str:

@@ -40,6 +40,49 @@ def test_links_to_given_datasets_are_added_to_those_that_are_there(dataset, tmp_
     assert links == {"raw": "../raw", "one": "../a", "two": "../b"}
 
 
+def described(out):
+    return json.loads((out / "dataset_description.json").read_text())
+
+
+def test_derivatives_of_another_dataset_that_is_there_are_refused(dataset, tmp_path):
+    settings = dataset()
+    out = open_derivatives(settings)
+    before = described(out)
+    shutil.copytree(settings.bids_dir, tmp_path / "other")
+    open_derivatives(dataset(bids_dir=tmp_path / "other"))  # a copy, as jobs make them
+    assert described(out) == before
+    (tmp_path / "other/dataset_description.json").write_text('{"Name": "other heads"}')
+    with pytest.raises(UsageError, match=r"derivatives of .*raw, not of .*other") as raised:
+        open_derivatives(dataset(bids_dir=tmp_path / "other"))
+    assert "write ../other for raw in DatasetLinks" in raised.value.hint
+    open_derivatives(dataset(bids_dir=tmp_path / "other", levels=("group",)))  # which does not look at it
+    assert described(out) == before
+
+
+def test_a_dataset_that_moved_or_is_mounted_elsewhere_is_linked_where_it_lies(dataset, tmp_path):
+    settings = dataset()
+    out = open_derivatives(settings)
+    (tmp_path / "mounted").symlink_to(settings.bids_dir)
+    open_derivatives(dataset(bids_dir=tmp_path / "mounted"))
+    assert described(out)["DatasetLinks"] == {"raw": "../raw"}
+    settings.bids_dir.rename(tmp_path / "moved")
+    open_derivatives(dataset(bids_dir=tmp_path / "moved"))
+    assert described(out)["DatasetLinks"] == {"raw": "../moved"}
+    assert described(out)["SourceDatasets"] == [{"URL": "../moved"}]
+
+
+def test_every_version_that_wrote_there_is_named_once(dataset, monkeypatch):
+    monkeypatch.setattr("bidsapp.bids.dataset.__version__", "0.0.1")
+    out = open_derivatives(dataset())
+    monkeypatch.undo()
+    open_derivatives(dataset())
+    open_derivatives(dataset(levels=("group",)))
+    assert [(by["Name"], by["Version"]) for by in described(out)["GeneratedBy"]] == [
+        ("SynthPrep", "0.0.1"),
+        ("SynthPrep", __version__),
+    ]
+
+
 @pytest.mark.parametrize(
     ("description", "end"), [('{"Name": "heads, simulated"}', ", of heads, simulated"), ("[]", ""), ("{", "")]
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bidsapp.bids import leftovers, sink
-from bidsapp.bids.leftovers import OLD_SECONDS, sweep, temporary_for
+from bidsapp.bids.leftovers import ABANDONED_SECONDS, OLD_SECONDS, own_folder, sweep, temporary_for
 
 WRITER = """
 import sys, time
@@ -115,3 +115,29 @@ def test_an_old_image_is_gone_before_its_new_sidecar_is_there(tmp_path, monkeypa
     sink.write_image(new, path, {"Of": "new"})
     assert seen == [True, False]
     assert path.exists()
+
+
+def test_a_folder_of_one_process_stays_while_that_lives(tmp_path):
+    script = "from pathlib import Path; import sys, time; from bidsapp.bids.leftovers import own_folder\n"
+    script += "with own_folder(Path(sys.argv[1]), 'group-') as folder: print(folder, flush=True); time.sleep(60)"
+    owner = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    theirs = Path(owner.stdout.readline().strip())
+    with own_folder(tmp_path, "group-") as ours:
+        assert sorted(tmp_path.iterdir()) == sorted([theirs, ours])
+    assert list(tmp_path.iterdir()) == [theirs]
+    owner.kill()
+    owner.communicate()
+    with own_folder(tmp_path, "group-") as ours:
+        assert list(tmp_path.iterdir()) == [ours]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_folder_of_another_computer_only_age_tells(tmp_path):
+    folder = tmp_path / "group-abc"
+    folder.mkdir()
+    (folder / ".owner.abcdefgh.00000000.part").touch()
+    for age, left in ((ABANDONED_SECONDS / 2, [folder]), (ABANDONED_SECONDS * 2, [])):
+        os.utime(folder, (time.time() - age,) * 2)
+        with own_folder(tmp_path, "group-"):
+            pass
+        assert list(tmp_path.iterdir()) == left

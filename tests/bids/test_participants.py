@@ -58,3 +58,10 @@ def test_a_column_that_nobody_carried_along_is_named(folders):
     assert "participant level" in raised.value.hint
     with pytest.raises(UsageError, match="there is none"):
         column_of(out / "sub-01", "sex")
+
+
+def test_labels_of_the_raw_table_may_lack_their_prefix(folders):
+    raw, out = folders
+    (raw / "participants.tsv").write_text("participant_id\tage\n01\t30\nsub-02\t40\n")
+    update_participants(out, raw, "age")
+    assert column_of(out, "age") == {"sub-01": "30", "sub-02": "40", "sub-03": "n/a"}

@@ -226,10 +226,26 @@ def test_a_part_is_of_the_participants_that_were_named(dataset):
     ]
 
 
-@pytest.mark.parametrize("changes", [{"shard": "5/5"}, {"shard": "3/3", "session_label": ("2",)}])
-def test_a_part_with_nothing_in_it_is_no_error(dataset, changes):
+@pytest.mark.parametrize(
+    ("changes", "skipped"),
+    [({"shard": "5/5"}, []), ({"shard": "3/3", "session_label": ("2",)}, ["sub-10"])],
+)
+def test_a_part_with_nothing_in_it_is_no_error(dataset, changes, skipped):
     selection = select(dataset(**changes))
-    assert (selection.visits, selection.skipped) == ((), ())
+    assert (selection.visits, [skip.visit for skip in selection.skipped]) == ((), skipped)
+
+
+def test_participants_without_an_image_are_skipped_by_name_also_where_nothing_is_selected(dataset, tmp_path):
+    add(tmp_path / "raw", "sub-04/func/sub-04_task-rest_bold.nii.gz", "sub-05/anat/README")
+    skips = {skip.visit: skip.reason for skip in select(dataset()).skipped}
+    nothing = "no image in anat/ or ct/ is selected"
+    assert skips == {"sub-02_ses-1": "no T1w (it has FLAIR)", "sub-04": nothing, "sub-05": nothing}
+    told = []
+    with pytest.raises(NothingSelectedError):
+        select(dataset(participant_label=("04", "05")), lambda *skips: told.extend(skips))
+    assert {skip.visit: skip.reason for skip in told} == {"sub-04": nothing, "sub-05": nothing}
+    (skip, _) = select(dataset(participant_label=("10", "01", "04"), session_label=("2",))).skipped
+    assert (skip.visit, skip.reason) == ("sub-10", "no image in anat/ or ct/ of ses-2 is selected")
 
 
 def test_real_dataset(test_data, dataset):

@@ -11,6 +11,7 @@ import pytest
 from bidsapp import group, participant
 from bidsapp.bids.validate import find_program
 from bidsapp.cli.main import main
+from bidsapp.cli.status import main as tell_status
 from bidsapp.errors import DataError
 from bidsapp.status import VisitStatus
 
@@ -289,6 +290,18 @@ def test_a_dry_run_of_the_group_level_alone_is_its_own(dataset, tmp_path, monkey
 @pytest.mark.parametrize(("words", "code"), [(["--participant-label", "99"], 18), (["--session-label", "99"], 18)])
 def test_nothing_selected(dataset, tmp_path, capsys, words, code):
     assert main([str(dataset), str(tmp_path / "out"), "participant", *words]) == code
+
+
+def test_a_participant_without_an_image_had_their_turn(dataset, tmp_path, monkeypatch, capsys):
+    (dataset / "sub-06/func").mkdir(parents=True)
+    pretend(monkeypatch, lambda selection: tuple(VisitStatus(visit.label, "done") for visit in selection.visits))
+    out = str(tmp_path / "out")
+    assert main([str(dataset), out, "participant", "--participant-label", "01", "02", "03"]) == 0
+    assert tell_status([out, "--labels"]) == 75
+    assert main([str(dataset), out, "participant", "--participant-label", "06"]) == 18
+    assert "sub-06 skipped: no image in anat/ or ct/ is selected" in capsys.readouterr().err
+    assert tell_status([out, "--labels"]) == 0
+    assert last_line(capsys) == "synthprep-status: 2 done, 2 skipped [exit 0]"
 
 
 def test_no_dataset_leaves_no_output(tmp_path, capsys):

@@ -179,7 +179,7 @@ def test_datasets_of_a_settings_file_are_checked_as_well(tmp_path):
 
 def test_work_may_lie_in_the_derivatives_of_the_raw_dataset():
     settings = settings_from([*PLACES, "-w", "/data/derivatives/work"])
-    assert settings.work == Path("/data/derivatives/work")
+    assert settings.work.parent == Path("/data/derivatives/work")
 
 
 def test_help_says_what_does_nothing_at_the_participant_level():
@@ -253,7 +253,7 @@ def test_settings_file_is_checked_like_the_command_line(tmp_path, line):
 def test_relative_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = settings_from(["data", "out", "participant", "-w", "work"])
-    assert (settings.bids_dir, settings.work) == (tmp_path / "data", tmp_path / "work")
+    assert (settings.bids_dir, settings.work_dir) == (tmp_path / "data", tmp_path / "work")
 
 
 def test_settings_repeat_through_toml_with_every_field_set(tmp_path):

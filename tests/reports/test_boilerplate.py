@@ -2,7 +2,10 @@
 
 import html
 import re
+import threading
+import time
 
+from bidsapp.reports import boilerplate
 from bidsapp.reports.boilerplate import (
     Sentence,
     compose,
@@ -51,6 +54,25 @@ def test_runs_on_one_visit_each_leave_a_text_of_all(tmp_path):
     assert "(1 of 2 visits)" in text
     assert text.index("## Preprocessing") < text.index("## Synthesis") < text.index("A network")
     assert text in (tmp_path / "logs/CITATION.md").read_text(encoding="utf-8")
+
+
+def test_a_job_that_is_slow_does_not_write_its_older_text_over_a_newer_one(tmp_path, monkeypatch):
+    composed = threading.Event()
+
+    def slow(out):
+        text = text_of(out)
+        if not composed.is_set():
+            composed.set()
+            time.sleep(1)
+        return text
+
+    monkeypatch.setattr(boilerplate, "text_of", slow)
+    first = threading.Thread(target=record_visits, args=(tmp_path, {"sub-01": said("T1w")}))
+    first.start()
+    composed.wait()
+    record_visits(tmp_path, {"sub-02": said("FLAIR")})
+    first.join()
+    assert "The brain was found on the T1w and the FLAIR." in (tmp_path / "logs/CITATION.md").read_text()
 
 
 def test_a_damaged_part_is_passed_over(tmp_path):
