@@ -229,7 +229,7 @@ def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
 
 def test_visits_are_worked_on_some_at_a_time(settings, visit, monkeypatch, tmp_path):
     seen, visits = [], tuple(Visit(f"{n:03d}", None, visit.scans) for n in range(70))
-    monkeypatch.setattr(participant, "init_run_wf", lambda _, some: seen.append(len(some)))
+    monkeypatch.setattr(participant, "init_run_wf", lambda _, some, __: seen.append(len(some)))
     monkeypatch.setattr(participant, "execute", lambda *_, **__: Outcome())
     statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)
     assert seen == [32, 32, 6]
@@ -239,7 +239,7 @@ def test_visits_are_worked_on_some_at_a_time(settings, visit, monkeypatch, tmp_p
 def test_after_a_first_crash_no_further_visits_are_started(settings, visit, monkeypatch, tmp_path):
     seen, visits = [], tuple(Visit(f"{n:03d}", None, visit.scans) for n in range(70))
     failure = Failure("participant.sub_000.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
-    monkeypatch.setattr(participant, "init_run_wf", lambda _, some: seen.append(len(some)))
+    monkeypatch.setattr(participant, "init_run_wf", lambda _, some, __: seen.append(len(some)))
     monkeypatch.setattr(participant, "execute", lambda *_, **__: Outcome(set(), [failure]))
     settings = replace(settings, stop_on_first_crash=True)
     statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)
