@@ -6,12 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from bidsapp import participant
 from bidsapp.bids.dataset import SCANS_COLUMNS
 from bidsapp.bids.scans import write_verdict
-from bidsapp.bids.sink import write_text, write_tsv
+from bidsapp.bids.sink import write_image, write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
@@ -65,11 +67,17 @@ def filename(contrast, reference="run-1_"):
     return f"anat/sub-01_{reference if contrast == 'T1w' else 'space-T1w_'}desc-preproc_{contrast}.nii.gz"
 
 
+def write_scan(path, *, spacing=2.0, offset=0.0, sidecar=None):
+    affine = np.diag([spacing, spacing, spacing, 1])
+    affine[0, 3] = offset
+    write_image(nib.Nifti1Image(np.zeros((4, 5, 6)), affine), path, {"SourceSHA256": "a", **(sidecar or {})})
+
+
 def earlier_run(settings, *contrasts, reference="run-1_", flags="n/a"):
     """Leave a table, and the images that stand in it."""
     rows = [{"filename": filename(c, reference), "contrast": c, "flags": flags} for c in contrasts]
     for row in rows:
-        write_text("", settings.output_dir / "sub-01" / row["filename"])
+        write_scan(settings.output_dir / "sub-01" / row["filename"])
     write_tsv(rows, settings.output_dir / "sub-01/sub-01_scans.tsv", ["filename", *SCANS_COLUMNS])
 
 
@@ -158,6 +166,23 @@ def test_what_was_aligned_with_another_reference_scan_is_listed_no_more(level, v
     earlier_run(settings, "T1w", "T2w", reference="run-2_")
     level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
     assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
+
+
+@pytest.mark.parametrize(
+    ("now", "listed"),
+    [
+        ({}, True),
+        ({"spacing": 1.0}, False),
+        ({"offset": 0.01}, False),
+        ({"sidecar": {"SourceSHA256": "b"}}, False),
+    ],
+)
+def test_what_lies_on_another_grid_or_scan_of_the_same_name_is_listed_no_more(level, visit, settings, now, listed):
+    earlier_run(settings, "T1w", "FLAIR", "T2w")
+    write_scan(settings.output_dir / "sub-01" / filename("T2w"), sidecar={"ReferenceSHA256": "a"})
+    write_scan(settings.output_dir / "sub-01" / filename("T1w"), **now)  # by this run
+    level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR", *(["T2w"] if listed else [])]
 
 
 def test_a_reference_that_failed_now_leaves_nothing_listed(level, visit, settings):

@@ -57,10 +57,12 @@ def preproc(
     stripped: bool = False,
     given: str = "",
     grid: Mapping[str, Any] | None = None,
+    reference_sha256: str = "",
 ) -> dict[str, Any]:
     """Describe a preprocessed image.
 
-    `raw` is its path in the raw dataset, `given` a URI of what stood in, `grid` that of the acquired image.
+    `raw` is its path in the raw dataset, `given` a URI of what stood in, `grid` that of the acquired image, and
+    `reference_sha256` the identity of the scan that it was aligned with.
     """
     aligned = contrast != provenance.reference_contrast
     how = f", aligned with the {provenance.reference_contrast}" if aligned else ""
@@ -72,6 +74,7 @@ def preproc(
         "SkullStripped": stripped,
         **(_grid(provenance) if aligned else {}),
         "SourceSHA256": sha256,
+        **({"ReferenceSHA256": reference_sha256} if reference_sha256 else {}),
         "HeaderDecisions": list(decisions),
         "ResampledTo": resolution,
         **({"AcquiredGrid": dict(grid)} if grid else {}),

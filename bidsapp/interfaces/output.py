@@ -41,6 +41,7 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     numbers = traits.Dict(mandatory=True)
     decisions = traits.List(traits.Str, mandatory=True)
     fingerprint = traits.Str(mandatory=True)
+    reference_fingerprint = traits.Str("", usedefault=True, desc="of the reference, where the scan is another")
     grid = traits.Dict(mandatory=True, desc="on which the scan was acquired")
 
 
@@ -105,6 +106,7 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
         raw,
         sha256=given.fingerprint,
         grid=given.grid,
+        reference_sha256=given.reference_fingerprint,
         decisions=given.decisions,
         resolution=f"{given.resolution}, cubic B-spline",
         corrected=given.corrected,

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     NewNode = Callable[..., Node]
 
 # What the reference gives to the scans that are aligned with it: the corrected image and the brain mask in its own
-# grid; image, mask and, of a T1w, tissue classes on the common one.
-REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue")
+# grid; image, mask and, of a T1w, tissue classes on the common one; which scan it is.
+REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue", "fingerprint")
 # What only the path to standard spaces takes from a scan.
-FURTHER_FIELDS = ("found_by", "decisions", "fingerprint", "transform")
+FURTHER_FIELDS = ("found_by", "decisions", "transform")
 
 
 def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -> LiterateWorkflow:
@@ -183,6 +183,7 @@ def _connect_alignment(
             (source, measure, [("corrected", "reference"), ("brain", "reference_mask")]),
             (register, measure, [("transform", "transform")]),
             (source, figure, [("image", "reference"), ("mask", "reference_mask")]),
+            (source, sink, [("fingerprint", "reference_fingerprint")]),
             (register, sink, [("transform", "transform")]),
             (register, result, [("transform", "transform")]),
         ]

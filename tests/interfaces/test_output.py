@@ -169,3 +169,12 @@ def test_the_sidecar_of_a_transform_says_what_the_matrix_is(sink, tmp_path):
     sink("FLAIR", out)
     sidecar = out / "sub-01/ses-A/anat/sub-01_ses-A_acq-2d_from-FLAIR_to-T1w_mode-image_xfm.json"
     assert json.loads(sidecar.read_text())["Type"] == "Rigid"
+
+
+def test_an_aligned_image_says_which_scan_it_was_aligned_with(sink, tmp_path):
+    sink("FLAIR", tmp_path, reference_fingerprint="e" * 64)
+    (sidecar,) = tmp_path.rglob("*desc-preproc_FLAIR.json")
+    assert json.loads(sidecar.read_text())["ReferenceSHA256"] == "e" * 64
+    sink("T1w", tmp_path)
+    (sidecar,) = tmp_path.rglob("*desc-preproc_T1w.json")
+    assert "ReferenceSHA256" not in json.loads(sidecar.read_text())

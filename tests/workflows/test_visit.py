@@ -113,6 +113,16 @@ def test_every_contrast_is_carried_to_a_standard_space_from_where_it_was_acquire
     assert "MNI152NLin2009aSym" in workflow.visit_desc()
 
 
+def test_an_aligned_scan_is_told_which_scan_the_reference_is(settings, visit):
+    graph = init_visit_wf(settings(), visit)._create_flat_graph()
+    links = [
+        (one.fullname, other.fullname)
+        for one, other, link in graph.edges(data=True)
+        if any(to == "reference_fingerprint" for _, to in link["connect"])
+    ]
+    assert [other.rpartition(".")[2] for _, other in links] == ["sink"]
+
+
 def test_visits_have_their_own_folders(settings, visit):
     other = Visit("02", None, (Scan(Path("/x/sub-02_T1w.nii.gz"), "T1w"),))
     workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other], 8.0)
