@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bidsapp.scales import Scale
 
 # How a mask came about that no skull-stripper found.
-FOUND = {"given": "outline of an image that came without skull", "precomputed": "made by somebody else"}
+FOUND = {"outline": "outline of an image that came without skull", "precomputed": "made by somebody else"}
 SLOPPY = "SLOPPY: coarse and quick, for tests only. "
 
 
@@ -170,7 +170,7 @@ def _resolution(space: Space) -> dict[str, str]:
 
 
 def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by: str) -> dict[str, Any]:
-    """Describe the brain mask of one contrast; `found_by` is a method, or ``given`` where the skull was gone."""
+    """Describe the brain mask of one contrast; `found_by` is a method, or a key of `FOUND`."""
     how = FOUND.get(found_by, f"found by {found_by}")
     return {
         "Description": _said(provenance, f"Brain on the {contrast}, {how}, on the common grid"),

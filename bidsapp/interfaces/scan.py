@@ -85,7 +85,8 @@ class _BrainMaskInput(BaseInterfaceInputSpec):
 
 class _BrainMaskOutput(TraitedSpec):
     out_file = File(desc="brain mask in the scan's own grid")
-    found_by = traits.Str(desc="method; 'given' where the scan came without skull")
+    found_by = traits.Str(desc="method")
+    stripped = traits.Bool(desc="the scan came without skull")
 
 
 class BrainMask(Step):
@@ -99,7 +100,8 @@ class BrainMask(Step):
         image = load(self.inputs.in_file)
         with naming(self.inputs.scan):
             brain = self._find(image)
-        return {"out_file": save(brain.mask, folder / "mask.nii"), "found_by": brain.method}
+        mask = save(brain.mask, folder / "mask.nii")
+        return {"out_file": mask, "found_by": brain.method, "stripped": brain.stripped}
 
     def _find(self, image: nib.Nifti1Image) -> Brain:
         if isdefined(self.inputs.given):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # grid; image, mask and, of a T1w, tissue classes on the common one; which scan it is.
 REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue", "fingerprint")
 # What only the path to standard spaces takes from a scan.
-FURTHER_FIELDS = ("found_by", "decisions", "transform")
+FURTHER_FIELDS = ("found_by", "stripped", "decisions", "transform")
 
 
 def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -> LiterateWorkflow:
@@ -76,9 +76,9 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -
             (header, brain, [("out_file", "in_file")]),
             (header, sink, [(field, field) for field in ("decisions", "fingerprint", "grid", "header")]),
             (brain, resample, [("out_file", "mask")]),
-            (brain, sink, [("found_by", "found_by")]),
+            (brain, sink, [("found_by", "found_by"), ("stripped", "stripped")]),
             (brain, measure, [("out_file", "scan_mask")]),
-            (brain, result, [("out_file", "brain"), ("found_by", "found_by")]),
+            (brain, result, [("out_file", "brain"), ("found_by", "found_by"), ("stripped", "stripped")]),
             (header, result, [("decisions", "decisions"), ("fingerprint", "fingerprint")]),
             (resample, normalize, [("out_file", "in_file"), ("mask", "mask")]),
             (resample, measure, [("out_file", "image"), ("mask", "mask")]),
@@ -224,4 +224,4 @@ def _stamp(scan: Scan) -> str:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header stripped"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bidsapp.workflows.memory import Memory
 
 # What each scan gives: its corrected image and mask, how the mask was found, what its header said.
-SCAN_FIELDS = ("corrected", "brain", "found_by", "decisions", "fingerprint")
+SCAN_FIELDS = ("corrected", "brain", "found_by", "stripped", "decisions", "fingerprint")
 
 
 def init_spaces_wf(settings: Settings, visit: Visit, memory: Memory) -> LiterateWorkflow:
