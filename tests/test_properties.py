@@ -101,7 +101,9 @@ def test_settings_come_back_from_their_file(tmp_path_factory, settings):
     assert Settings(**read_toml(path)) == dataclasses.replace(settings)
 
 
-ANGLES = st.floats(-1.25, 1.25, width=32) | st.floats(1 - 2**-16, 1 + 2**-16, width=32) | st.floats(width=32)
+ANGLES = (
+    st.floats(-1.25, 1.25, width=32) | st.integers(-16, 48).map(lambda n: 1 + n * 2**-22) | st.floats(width=32)
+)
 
 
 @given(ANGLES, ANGLES | st.just(0.0), st.integers(-1, 5), st.integers(-1, 5), st.sampled_from([1, 2]))

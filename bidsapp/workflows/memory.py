@@ -119,9 +119,9 @@ def look_at(settings: Settings, visit: Visit, granted_gb: float) -> tuple[Memory
         except DataError as error:
             problems[scan.contrast] = error
             continue
-        mvoxels[scan.contrast] = np.prod(shape) / 1e6
+        mvoxels[scan.contrast] = float(np.prod(shape)) / 1e6
         if scan.contrast == settings.reference:
             empty = nib.Nifti1Image(np.broadcast_to(np.uint8(0), shape), affine)
             grid = visit_grid(empty, method_of(settings, visit, scan).resolution)
-            mvoxels[""] = np.prod(grid.shape) / 1e6
+            mvoxels[""] = float(np.prod(grid.shape)) / 1e6
     return Memory(granted_gb, settings.reference, mvoxels), problems
