@@ -50,8 +50,8 @@ def test_a_step_declares_more_for_larger_images_and_never_less_than_was_measured
     assert {step: small.declared(f"FLAIR_wf.{step}") for step in LEAST_GB} == LEAST_GB
     large = Memory(None, "T1w", {"T1w": 14.9, "ct": 54.9, "": 17.8})
     assert large.declared("participant.sub_01.ct_wf.header") == pytest.approx(0.6 + 50 * 0.024)
-    assert large.declared("T1w_wf.register") == pytest.approx(1.0 + 10 * 0.024)
-    assert large.declared("ct_wf.register") == pytest.approx(1.0 + 60 * 0.024)  # it holds the reference, too
+    assert large.declared("T1w_wf.register") == pytest.approx(1.0 + 10 * 0.034)
+    assert large.declared("ct_wf.register") == pytest.approx(1.0 + 60 * 0.034)  # it holds the reference, too
     assert large.declared("ct_wf.normalize") == pytest.approx(0.6 + 10 * 0.02)  # on the grid
     assert large.declared("spaces_wf.ct_write") == pytest.approx(1.8 + 50 * 0.03)
     assert large.declared("spaces_wf.templates") == pytest.approx(1.8 + 10 * 0.03)
