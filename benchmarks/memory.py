@@ -42,6 +42,7 @@ def main() -> None:
     """Measure and print."""
     from bidsapp.bids.select import select
     from bidsapp.cli.parser import settings_from
+    from bidsapp.resources import granted
     from bidsapp.workflows.execution import configure
     from bidsapp.workflows.visit import init_run_wf
 
@@ -49,7 +50,7 @@ def main() -> None:
     os.environ.update(ENVIRONMENT)
     words = [dataset, f"{folder}/out", "participant", "--participant-label", subject, *options]
     settings = settings_from(words)
-    workflow = init_run_wf(settings, select(settings).visits[:1])
+    workflow = init_run_wf(settings, select(settings).visits[:1], granted(mem_gb=settings.mem_gb).memory_gb)
     configure(workflow, Path(folder), stop_on_first_crash=True)
     workflow.run(plugin=Measured())
 

@@ -32,7 +32,7 @@ from bidsapp import participant
 from bidsapp.resources import granted
 from bidsapp.workflows.plugins import read_plugin
 first = next(participant._portions(selection.visits, granted(), read_plugin(None)))
-workflow = participant.init_run_wf(settings, first)
+workflow = participant.init_run_wf(settings, first, granted().memory_gb)
 workflow._create_flat_graph()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 print(json.dumps({"seconds": time.time() - float(sys.argv[1]), "cpu": time.process_time(), "peak_mb": peak}))

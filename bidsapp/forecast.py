@@ -6,18 +6,14 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import nibabel as nib
-import numpy as np
-
 from bidsapp.console import print_table, progress_bar
 from bidsapp.costs import BASIS, loaded, output_bytes, own_seconds, step_seconds, work_bytes
-from bidsapp.errors import DataError, ExitCode
-from bidsapp.imaging.grid import visit_grid
-from bidsapp.imaging.headers import check_header
+from bidsapp.errors import ExitCode
 from bidsapp.interfaces.output import scan_outputs
 from bidsapp.interfaces.spaces import space_outputs
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.cache import cached_nodes
+from bidsapp.workflows.memory import look_at
 from bidsapp.workflows.method import method_of
 from bidsapp.workflows.nodes import RUN, node_folder, visit_name
 from bidsapp.workflows.visit import init_run_wf
@@ -27,9 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bidsapp.costs import Own
+    from bidsapp.errors import DataError
     from bidsapp.records import Scan, Selection, Visit
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
+    from bidsapp.workflows.memory import Memory
 
 # A graph is built for so many visits at a time, so that a person sees it go on.
 AT_A_TIME = 20
@@ -43,10 +41,10 @@ class Forecast:
     ----------
     visit : Visit
         Which.
+    memory : Memory
+        Sizes of the scans and of the visit's grid, and what steps declare by them.
     problems : dict of str to DataError
         Contrast → why its header cannot be used.
-    mvoxels : dict of str to float
-        Contrast → million voxels of the scan, and of the visit's grid under ``""``.
     nodes : dict of str to float
         Full name of each step → memory that it declares, GB.
     cached : set of str
@@ -60,8 +58,8 @@ class Forecast:
     """
 
     visit: Visit
+    memory: Memory
     problems: dict[str, DataError] = field(default_factory=dict)
-    mvoxels: dict[str, float] = field(default_factory=dict)
     nodes: dict[str, float] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
     outputs: int = 0
@@ -103,8 +101,8 @@ def dry_run(settings: Settings, selection: Selection, grant: Grant) -> tuple[Vis
     tuple of VisitStatus
         ``selected``, or ``failed`` where a header tells that already.
     """
-    forecasts = [_looked_at(settings, visit) for visit in selection.visits]
-    _look_up(settings, forecasts)
+    forecasts = [Forecast(visit, *look_at(settings, visit, grant.memory_gb)) for visit in selection.visits]
+    _look_up(settings, forecasts, grant)
     own = own_seconds(settings.work)
     for forecast in forecasts:
         _count(settings, forecast, own)
@@ -114,26 +112,9 @@ def dry_run(settings: Settings, selection: Selection, grant: Grant) -> tuple[Vis
     return tuple(forecast.status for forecast in forecasts)
 
 
-def _looked_at(settings: Settings, visit: Visit) -> Forecast:
-    """Return a visit's sizes and what is wrong with its headers."""
-    forecast = Forecast(visit)
-    for scan in visit.scans:
-        try:
-            shape, affine = check_header(scan.path)
-        except DataError as error:
-            forecast.problems[scan.contrast] = error
-            continue
-        forecast.mvoxels[scan.contrast] = np.prod(shape) / 1e6
-        if scan.contrast == settings.reference:
-            empty = nib.Nifti1Image(np.broadcast_to(np.uint8(0), shape), affine)
-            grid = visit_grid(empty, method_of(settings, visit, scan).resolution)
-            forecast.mvoxels[""] = np.prod(grid.shape) / 1e6
-    return forecast
-
-
-def _look_up(settings: Settings, forecasts: Sequence[Forecast]) -> None:
+def _look_up(settings: Settings, forecasts: Sequence[Forecast], grant: Grant) -> None:
     """Find the steps of each visit, and those that are done; a visit without a work folder has none."""
-    alike: dict[tuple[str, ...], tuple[str, dict[str, float]]] = {}
+    alike: dict[tuple[str, ...], tuple[str, Sequence[str]]] = {}
     new = [f for f in forecasts if not node_folder(settings, f"{RUN}.{visit_name(f.visit)}").is_dir()]
     first = {forecast.visit.contrasts: forecast for forecast in reversed(new)}
     to_build = [f for f in forecasts if f not in new or first[f.visit.contrasts] is f]
@@ -141,24 +122,26 @@ def _look_up(settings: Settings, forecasts: Sequence[Forecast]) -> None:
         for start in range(0, len(to_build), AT_A_TIME):
             some = to_build[start : start + AT_A_TIME]
             update(start, some[0].visit.label)
-            nodes, cached = cached_nodes(init_run_wf(settings, [forecast.visit for forecast in some]))
+            workflow = init_run_wf(settings, [forecast.visit for forecast in some], grant.memory_gb)
+            nodes, cached = cached_nodes(workflow)
             for forecast in some:
                 prefix = f"{RUN}.{visit_name(forecast.visit)}."
                 forecast.nodes = {node: memory for node, memory in nodes.items() if node.startswith(prefix)}
                 forecast.cached = {node for node in cached if node.startswith(prefix)}
-                alike[forecast.visit.contrasts] = (prefix, forecast.nodes)
+                alike[forecast.visit.contrasts] = (prefix, list(forecast.nodes))
     for forecast in forecasts:
         if not forecast.nodes:
             prefix, nodes = alike[forecast.visit.contrasts]
             mine = f"{RUN}.{visit_name(forecast.visit)}."
-            forecast.nodes = {mine + node.removeprefix(prefix): memory for node, memory in nodes.items()}
+            own = (mine + node.removeprefix(prefix) for node in nodes)
+            forecast.nodes = {node: forecast.memory.declared(node) for node in own}
 
 
 def _count(settings: Settings, forecast: Forecast, own: Own) -> None:
     """Add what is left to do, and what it takes."""
     for node in forecast.nodes.keys() - forecast.cached:
         if not _blocked(settings, forecast, node):
-            forecast.seconds[node] = step_seconds(node, forecast.mvoxels, own)
+            forecast.seconds[node] = step_seconds(node, forecast.memory.mvoxels, own)
     for scan in forecast.visit.scans:
         if scan.contrast in forecast.problems or settings.reference in forecast.problems:
             continue
@@ -166,7 +149,7 @@ def _count(settings: Settings, forecast: Forecast, own: Own) -> None:
         there = sum((settings.output_dir / path).exists() for path in paths)
         forecast.outputs += len(paths)
         forecast.new += len(paths) - there
-        forecast.output_bytes += (1 - there / len(paths)) * output_bytes(forecast.mvoxels[""], paths)
+        forecast.output_bytes += (1 - there / len(paths)) * output_bytes(forecast.memory.mvoxels[""], paths)
 
 
 def _blocked(settings: Settings, forecast: Forecast, node: str) -> bool:
@@ -224,7 +207,7 @@ def _show_visits(forecasts: Sequence[Forecast]) -> None:
 def _show_sum(forecasts: Sequence[Forecast], grant: Grant, measured_here: str) -> None:
     left = [(f.seconds[node], f.nodes[node]) for f in forecasts for node in f.seconds]
     load = loaded(left, max(map(longest_chain, forecasts), default=0.0), grant)
-    work = sum(work_bytes(f.mvoxels) for f in forecasts if f.does == "to do")
+    work = sum(work_bytes(f.memory.mvoxels) for f in forecasts if f.does == "to do")
     rows: list[dict[str, object]] = [
         {"what": "time", "expected": _time(load.wall_seconds), "basis": load.why},
         {"what": "CPU time", "expected": _time(load.cpu_seconds), "basis": measured_here + BASIS},

@@ -94,7 +94,7 @@ def run(
         outcome = Outcome()  # where another visit's failure has stopped the run, none of these has its turn
         if not (stop and any(status.state == "failed" for status in statuses.values())):
             title = f"participant, {len(statuses)} of {len(visits)} visits done" if statuses else ""
-            workflow = init_run_wf(settings, portion)
+            workflow = init_run_wf(settings, portion, grant.memory_gb)
             outcome = execute(
                 workflow, grant, log_dir, stop_on_first_crash=stop, plugin=plugin, title=title, on_visit=record
             )

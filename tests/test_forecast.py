@@ -7,7 +7,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsapp import forecast
 from bidsapp.bids.select import select
 from bidsapp.costs import MAIN_GB, START_SECONDS, loaded, own_seconds, step_seconds
 from bidsapp.errors import ExitCode
@@ -17,6 +16,7 @@ from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.workflows.cache import cached_nodes
 from bidsapp.workflows.execution import execute
+from bidsapp.workflows.memory import UNKNOWN, look_at
 from bidsapp.workflows.visit import init_run_wf
 
 GRANT = Grant(2, 8.0, 0, ())
@@ -60,22 +60,22 @@ def test_files_visits_and_what_they_take(settings, capsys):
 
 def test_the_grid_is_that_of_the_resolution(settings):
     (visit, *_) = select(settings).visits
-    found = forecast._looked_at(settings, visit)
-    assert found.mvoxels == pytest.approx({"T1w": 0.048, "": 1.728, "FLAIR": 0.048})  # 40 × 40 × 30; 120³ of 1 mm
-    assert found.problems == {}
+    memory, problems = look_at(settings, visit, 8.0)
+    assert memory.mvoxels == pytest.approx({"T1w": 0.048, "": 1.728, "FLAIR": 0.048})  # 40 × 40 × 30; 120³ of 1 mm
+    assert problems == {}
 
 
 @pytest.mark.slow
 def test_what_a_run_has_finished_is_found_and_nothing_is_touched(settings, tmp_path, capsys):
     selection = select(settings)
-    workflow = init_run_wf(settings, selection.visits[:1])
+    workflow = init_run_wf(settings, selection.visits[:1], 8.0)
     assert cached_nodes(workflow)[1] == set()
     assert not settings.work.exists()
     outcome = execute(workflow, GRANT, tmp_path)
     before = {
         path: hashlib.sha256(path.read_bytes()).digest() for path in settings.work.rglob("*") if path.is_file()
     }
-    nodes, cached = cached_nodes(init_run_wf(settings, selection.visits[:1]))
+    nodes, cached = cached_nodes(init_run_wf(settings, selection.visits[:1], 8.0))
     assert len(nodes) == 19
     assert cached == outcome.finished != set()
     after = {
@@ -83,7 +83,7 @@ def test_what_a_run_has_finished_is_found_and_nothing_is_touched(settings, tmp_p
     }
     assert after == before
     other = Settings(settings.bids_dir, settings.output_dir, ("participant",), skull_strip="template")
-    assert cached_nodes(init_run_wf(other, selection.visits[:1]))[1] == {
+    assert cached_nodes(init_run_wf(other, selection.visits[:1], 8.0))[1] == {
         node for node in outcome.finished if node.endswith("header")
     }
     dry_run(settings, selection, GRANT)
@@ -107,7 +107,9 @@ def test_memory_limits_what_runs_at_a_time():
 def test_a_visit_takes_its_reference_and_then_its_longest_other_scan(settings):
     (visit, *_) = select(settings).visits
     seconds = {"T1w_wf.brain": 10.0, "T1w_wf.bias": 5.0, "FLAIR_wf.brain": 12.0, "ct_wf.brain": 3.0}
-    forecast = Forecast(visit, seconds={f"participant.sub_01.{node}": time for node, time in seconds.items()})
+    forecast = Forecast(
+        visit, UNKNOWN, seconds={f"participant.sub_01.{node}": time for node, time in seconds.items()}
+    )
     assert longest_chain(forecast) == 27.0
 
 

@@ -6,12 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from bidsapp import participant
 from bidsapp.bids.dataset import SCANS_COLUMNS
 from bidsapp.bids.scans import write_verdict
-from bidsapp.bids.sink import write_text, write_tsv
+from bidsapp.bids.sink import write_image, write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
@@ -65,11 +67,17 @@ def filename(contrast, reference="run-1_"):
     return f"anat/sub-01_{reference if contrast == 'T1w' else 'space-T1w_'}desc-preproc_{contrast}.nii.gz"
 
 
+def write_scan(path, *, spacing=2.0, offset=0.0, sidecar=None):
+    affine = np.diag([spacing, spacing, spacing, 1])
+    affine[0, 3] = offset
+    write_image(nib.Nifti1Image(np.zeros((4, 5, 6)), affine), path, {"SourceSHA256": "a", **(sidecar or {})})
+
+
 def earlier_run(settings, *contrasts, reference="run-1_", flags="n/a"):
     """Leave a table, and the images that stand in it."""
     rows = [{"filename": filename(c, reference), "contrast": c, "flags": flags} for c in contrasts]
     for row in rows:
-        write_text("", settings.output_dir / "sub-01" / row["filename"])
+        write_scan(settings.output_dir / "sub-01" / row["filename"])
     write_tsv(rows, settings.output_dir / "sub-01/sub-01_scans.tsv", ["filename", *SCANS_COLUMNS])
 
 
@@ -160,6 +168,23 @@ def test_what_was_aligned_with_another_reference_scan_is_listed_no_more(level, v
     assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
 
 
+@pytest.mark.parametrize(
+    ("now", "listed"),
+    [
+        ({}, True),
+        ({"spacing": 1.0}, False),
+        ({"offset": 0.01}, False),
+        ({"sidecar": {"SourceSHA256": "b"}}, False),
+    ],
+)
+def test_what_lies_on_another_grid_or_scan_of_the_same_name_is_listed_no_more(level, visit, settings, now, listed):
+    earlier_run(settings, "T1w", "FLAIR", "T2w")
+    write_scan(settings.output_dir / "sub-01" / filename("T2w"), sidecar={"ReferenceSHA256": "a"})
+    write_scan(settings.output_dir / "sub-01" / filename("T1w"), **now)  # by this run
+    level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
+    assert contrasts_in_table(settings) == ["T1w", "FLAIR", *(["T2w"] if listed else [])]
+
+
 def test_a_reference_that_failed_now_leaves_nothing_listed(level, visit, settings):
     earlier_run(settings, "T1w", "FLAIR", "T2w")
     failure = Failure("participant.sub_01.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
@@ -229,7 +254,7 @@ def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
 
 def test_visits_are_worked_on_some_at_a_time(settings, visit, monkeypatch, tmp_path):
     seen, visits = [], tuple(Visit(f"{n:03d}", None, visit.scans) for n in range(70))
-    monkeypatch.setattr(participant, "init_run_wf", lambda _, some: seen.append(len(some)))
+    monkeypatch.setattr(participant, "init_run_wf", lambda _, some, __: seen.append(len(some)))
     monkeypatch.setattr(participant, "execute", lambda *_, **__: Outcome())
     statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)
     assert seen == [32, 32, 6]
@@ -239,7 +264,7 @@ def test_visits_are_worked_on_some_at_a_time(settings, visit, monkeypatch, tmp_p
 def test_after_a_first_crash_no_further_visits_are_started(settings, visit, monkeypatch, tmp_path):
     seen, visits = [], tuple(Visit(f"{n:03d}", None, visit.scans) for n in range(70))
     failure = Failure("participant.sub_000.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
-    monkeypatch.setattr(participant, "init_run_wf", lambda _, some: seen.append(len(some)))
+    monkeypatch.setattr(participant, "init_run_wf", lambda _, some, __: seen.append(len(some)))
     monkeypatch.setattr(participant, "execute", lambda *_, **__: Outcome(set(), [failure]))
     settings = replace(settings, stop_on_first_crash=True)
     statuses = participant.run(settings, Selection(visits, ()), GRANT, tmp_path)

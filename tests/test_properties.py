@@ -6,6 +6,8 @@ import string
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+import nibabel as nib
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +17,8 @@ from bidsapp.bids.scans import FILE_NAME
 from bidsapp.bids.sink import write_tsv
 from bidsapp.cli.parser import settings_from
 from bidsapp.config import read_toml
-from bidsapp.errors import AppError
+from bidsapp.errors import AppError, DataError
+from bidsapp.imaging.headers import check_header
 from bidsapp.records import Scan, Visit
 from bidsapp.settings import Settings
 from bidsapp.text import read_table
@@ -96,3 +99,24 @@ def test_settings_come_back_from_their_file(tmp_path_factory, settings):
     path = tmp_path_factory.getbasetemp() / "settings.toml"
     path.write_text(settings.to_toml(), encoding="utf-8", newline="")
     assert Settings(**read_toml(path)) == dataclasses.replace(settings)
+
+
+ANGLES = (
+    st.floats(-1.25, 1.25, width=32) | st.integers(-16, 48).map(lambda n: 1 + n * 2**-22) | st.floats(width=32)
+)
+
+
+@given(ANGLES, ANGLES | st.just(0.0), st.integers(-1, 5), st.integers(-1, 5), st.sampled_from([1, 2]))
+def test_whatever_the_quaternion_a_file_is_used_or_refused_by_name(tmp_path_factory, c, d, qcode, scode, version):
+    kind = nib.Nifti1Image if version == 1 else nib.Nifti2Image
+    image = kind(np.zeros((34, 36, 38), np.uint8), np.diag([3.0, 3, 3, 1]))
+    content = bytearray(image.to_bytes())
+    header = kind.header_class(bytes(content[: kind.header_class.sizeof_hdr]))
+    header["quatern_c"], header["quatern_d"], header["qform_code"], header["sform_code"] = c, d, qcode, scode
+    content[: kind.header_class.sizeof_hdr] = header.binaryblock
+    path = tmp_path_factory.getbasetemp() / "scan.nii"
+    path.write_bytes(content)
+    with suppress(DataError):
+        shape, affine = check_header(path, memory_gb=1.0)
+        assert shape == (34, 36, 38)
+        assert np.abs(affine[:3, :3] @ affine[:3, :3].T - 9 * np.eye(3)).max() < 1e-4

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from bidsapp.bids.names import unplaced
+from bidsapp.bids.names import ENTITY_ORDER, unplaced
 from bidsapp.records import Scan
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ LABEL = re.compile("[A-Za-z0-9+]+")
 
 
 def named_images(root: Path, paths: Iterable[str]) -> list[str]:
-    """Return the images whose names begin with the participant of their folder, and warn of all others.
+    """Return the images whose names begin with the participant of their folder, in order; warn of all others.
 
     A stray ``localizer.nii.gz`` in somebody's folder must not end the run for everybody.
     """
     named = []
-    for path in sorted(paths):
+    for path in sorted(paths, key=_place):
         folder, *_ = os.path.relpath(path, root).partition(os.sep)
         entities = entities_of(path)
         wrong = [key for key in ("sub", "ses") if not LABEL.fullmatch(entities.get(key, "0"))]
@@ -68,6 +68,17 @@ def suffix_of(path: str) -> str:
 def entities_of(path: str) -> dict[str, str]:
     """Return the entities of a file name, short names as keys, in its order."""
     return dict(part.split("-", 1) for part in _stem(path).split("_")[:-1] if "-" in part)
+
+
+def _place(path: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Return what puts images into order, entity by entity: without it first, then numbers, then words."""
+    entities = entities_of(path)
+    labels = [entities.get(key, "") for key in ("sub", "ses", *ENTITY_ORDER)]
+    return [(bool(label) and not label.isdecimal(), _number(label), label) for label in labels], path
+
+
+def _number(label: str) -> int:
+    return int(label) if label.isdecimal() else -1
 
 
 def _stem(path: str) -> str:

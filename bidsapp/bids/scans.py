@@ -11,18 +11,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
 from bidsapp.bids import names
 from bidsapp.bids.dataset import SCANS_COLUMNS
 from bidsapp.bids.sink import write_tsv
 from bidsapp.errors import DataError
 from bidsapp.records import Scan
-from bidsapp.text import read_table
+from bidsapp.text import read_json, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bidsapp.records import Visit
 
+# Grids that differ by no more are one: their affines are written with 32 bits.
+SAME_MM = 1e-3
 RUN_AGAIN = "run the participant level again"
 FILE_NAME = re.compile(
     r"sub-[^_]+(?:_ses-[^_]+)?(?P<rest>(?:_[a-z]+-[^_]+)*)_desc-preproc_(?P<contrast>[^_.]+)\.nii\.gz"
@@ -70,9 +76,9 @@ def write_scans(
     """Write a visit's table: what this run finished, and what earlier runs left that still holds.
 
     A row of an earlier run is kept if this run did not ask for its contrast, its image is there, and it lies on
-    the same reference scan. A scan that was asked for and did not finish is therefore listed no more, and neither
-    is one that was aligned with another reference; their files stay. The verdicts on synthesized images go: the
-    group level looks at them anew.
+    the same reference scan and on the grid that this run gave it. A scan that was asked for and did not finish is
+    therefore listed no more, and neither is one that was aligned with another reference or lies on another grid;
+    their files stay. The verdicts on synthesized images go: the group level looks at them anew.
 
     Parameters
     ----------
@@ -97,10 +103,27 @@ def write_scans(
     kept = [
         row
         for row in (on_reference(earlier, reference) if same else [])
-        if row["contrast"] not in asked and (table.parent / row["filename"]).is_file()
+        if row["contrast"] not in asked and _lies_on(table.parent / row["filename"], table.parent / str(file))
     ]
     if rows or table.exists():
         write_tsv([*rows, *kept], table, COLUMNS)
+
+
+def _lies_on(image: Path, reference: Path) -> bool:
+    """Return whether an image is there, is on the grid of the reference, and was aligned with that very scan.
+
+    An image of an earlier version does not say which scan it was aligned with.
+    """
+    try:
+        one, other = nib.load(image), nib.load(reference)
+        said = [
+            read_json(path.with_name(path.name.removesuffix(".nii.gz") + ".json")) for path in (image, reference)
+        ]
+        scan = said[0].get("ReferenceSHA256")
+        same = scan is None or scan == said[1]["SourceSHA256"]
+    except (OSError, ValueError, AttributeError, KeyError, ImageFileError):
+        return False
+    return same and one.shape == other.shape and np.allclose(one.affine, other.affine, rtol=0, atol=SAME_MM)
 
 
 def write_verdict(derivatives: Path, visit: Visit, row: Mapping[str, Any]) -> None:

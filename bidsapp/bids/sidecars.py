@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bidsapp.scales import Scale
 
 # How a mask came about that no skull-stripper found.
-FOUND = {"given": "outline of an image that came without skull", "precomputed": "made by somebody else"}
+FOUND = {"outline": "outline of an image that came without skull", "precomputed": "made by somebody else"}
 SLOPPY = "SLOPPY: coarse and quick, for tests only. "
 
 
@@ -57,10 +57,12 @@ def preproc(
     stripped: bool = False,
     given: str = "",
     grid: Mapping[str, Any] | None = None,
+    reference_sha256: str = "",
 ) -> dict[str, Any]:
     """Describe a preprocessed image.
 
-    `raw` is its path in the raw dataset, `given` a URI of what stood in, `grid` that of the acquired image.
+    `raw` is its path in the raw dataset, `given` a URI of what stood in, `grid` that of the acquired image, and
+    `reference_sha256` the identity of the scan that it was aligned with.
     """
     aligned = contrast != provenance.reference_contrast
     how = f", aligned with the {provenance.reference_contrast}" if aligned else ""
@@ -72,6 +74,7 @@ def preproc(
         "SkullStripped": stripped,
         **(_grid(provenance) if aligned else {}),
         "SourceSHA256": sha256,
+        **({"ReferenceSHA256": reference_sha256} if reference_sha256 else {}),
         "HeaderDecisions": list(decisions),
         "ResampledTo": resolution,
         **({"AcquiredGrid": dict(grid)} if grid else {}),
@@ -167,7 +170,7 @@ def _resolution(space: Space) -> dict[str, str]:
 
 
 def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by: str) -> dict[str, Any]:
-    """Describe the brain mask of one contrast; `found_by` is a method, or ``given`` where the skull was gone."""
+    """Describe the brain mask of one contrast; `found_by` is a method, or a key of `FOUND`."""
     how = FOUND.get(found_by, f"found by {found_by}")
     return {
         "Description": _said(provenance, f"Brain on the {contrast}, {how}, on the common grid"),

@@ -18,7 +18,7 @@ from bidsapp.formats.limits import check_claim
 from bidsapp.formats.recognize import is_bystander, recognized, unreadable
 from bidsapp.formats.series import INSTALL, Series, by_number, check_series, header_affine, series_of
 from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume, shear_of
-from bidsapp.imaging.headers import MAX_SHEAR
+from bidsapp.imaging.forms import MAX_SHEAR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

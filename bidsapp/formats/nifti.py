@@ -13,7 +13,7 @@ from bidsapp.formats.deidentify import allowed
 from bidsapp.formats.limits import check_claim, check_gzip, check_stored, is_gzip, stored_bytes
 from bidsapp.formats.recognize import header_of
 from bidsapp.formats.volume import ReadOptions, Volume, check_type, one_volume
-from bidsapp.imaging.headers import chosen_affine
+from bidsapp.imaging.forms import chosen_affine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsapp.errors import DataError, UsageError
-from bidsapp.imaging.headers import MAX_SHEAR
+from bidsapp.imaging.forms import MAX_SHEAR
 from bidsapp.imaging.itk import LPS
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from nibabel.affines import voxel_sizes
 
 from bidsapp.errors import DataError
 from bidsapp.formats.limits import check_claim
-from bidsapp.imaging.headers import MAX_NONFINITE, MAX_SHEAR, MAX_VOXEL_MM, MIN_FIELD_OF_VIEW_MM
+from bidsapp.imaging.forms import MAX_SHEAR
+from bidsapp.imaging.headers import MAX_NONFINITE, MAX_VOXEL_MM, MIN_FIELD_OF_VIEW_MM
 from bidsapp.records import CT
 
 if TYPE_CHECKING:

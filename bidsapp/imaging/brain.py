@@ -34,8 +34,8 @@ STRIPPED_DICE = 0.85
 EMPTY_SHARE = 1e-3
 # Of a mask that somebody else made; a brain whose rim was stripped closely keeps more.
 MIN_IN_HEAD = 0.9
-# How a mask was found that somebody else made.
-PRECOMPUTED = "precomputed"
+# A mask that no method found is the outline of an image without skull, or somebody else made it.
+OUTLINE, PRECOMPUTED = "outline", "precomputed"
 ADVICE = "look at the image: is it a head, and the right way up?"
 
 
@@ -48,16 +48,14 @@ class Brain:
     mask : Nifti1Image, shape (X, Y, Z), uint8
         1 in the brain.
     method : str
-        A name of `METHODS`, or ``precomputed``; ``given`` where the image holds nothing but brain.
+        A name of `METHODS`, ``precomputed`` or ``outline``.
+    stripped : bool
+        Whether the image had lost its skull before it came here.
     """
 
     mask: nib.Nifti1Image
     method: str
-
-    @property
-    def stripped(self) -> bool:
-        """Whether the image had lost its skull before it came here."""
-        return self.method == "given"
+    stripped: bool = False
 
 
 def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
@@ -88,10 +86,10 @@ def find_brain(image: nib.Nifti1Image, method: str = "deepbet") -> Brain:
             return find_brain(image, "template")
     outline = foreground(image)
     if method == "skip":
-        return Brain(_checked(image, outline), "given")
+        return Brain(_checked(image, outline), OUTLINE, stripped=True)
     found = METHODS[method](image) & outline
     if is_stripped(outline, found):
-        return Brain(_checked(image, outline), "given")
+        return Brain(_checked(image, outline), OUTLINE, stripped=True)
     return Brain(_checked(image, found), method)
 
 
@@ -110,7 +108,7 @@ def given_brain(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> Brain:
     if share < MIN_IN_HEAD:
         hint = "it may be another scan's, or in another space; name the right one by the entities of its scan"
         raise DataError(f"only {share:.0%} of the brain mask that was given lies in the head", hint)
-    return Brain(checked, "given" if is_stripped(outline, inside) else PRECOMPUTED)
+    return Brain(checked, PRECOMPUTED, stripped=is_stripped(outline, inside))
 
 
 def foreground(image: nib.Nifti1Image) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +16,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from bidsapp.errors import DataError
 from bidsapp.imaging.declared import LEAVE_OUT, check_declared, verify_checksum
+from bidsapp.imaging.forms import chosen_affine, load_nifti, orthonormal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,10 +29,6 @@ log = logging.getLogger(__name__)
 MAX_VOXEL_MM = 8.0
 MIN_FIELD_OF_VIEW_MM = 80.0
 MAX_NONFINITE = 0.01
-LEAST_MM3, FARTHEST_MM = 1e-12, 1e6
-FORMS_DIFFER_MM = 0.1
-# Scanners write directions with four to seven digits; more than this is a shear, not rounding.
-MAX_SHEAR = 1e-2
 # What a damaged file makes nibabel, zlib and numpy raise.
 UNREADABLE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
 
@@ -81,7 +78,7 @@ def check_image(path: Path, memory_gb: float | None = None) -> CheckedImage:
     decisions: list[str] = []
     shape = _shape(path, source, decisions)
     affine, code = chosen_affine(path, source, decisions)
-    affine = _orthonormal(path, source, affine, decisions)
+    affine = orthonormal(path, source, affine, decisions)
     _check_geometry(path, shape, affine)
     data = _voxels(path, source, shape, decisions)
     image = nib.Nifti1Image(data, affine)
@@ -134,7 +131,7 @@ def check_header(path: Path, memory_gb: float | None = None) -> tuple[tuple[int,
     source = _open(path, memory_gb, whole=False)
     shape = _shape(path, source, [])
     affine, _ = chosen_affine(path, source, [])
-    affine = _orthonormal(path, source, affine, [])
+    affine = orthonormal(path, source, affine, [])
     _check_geometry(path, shape, affine)
     return shape, affine
 
@@ -144,7 +141,7 @@ def _open(path: Path, memory_gb: float | None, *, whole: bool = True) -> nib.Nif
         raise DataError(f"{path}: content not fetched", f"run `datalad get {path}`")
     try:
         declared = check_declared(path, memory_gb)
-        image = nib.load(path)
+        image = load_nifti(path)
         if whole and path.suffix == ".gz":
             verify_checksum(path, declared)
     except FileNotFoundError as error:
@@ -172,98 +169,6 @@ def _shape(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[in
     if len(shape) < 3 or min(shape) < 2:
         raise DataError(f"{path}: shape {shape} has fewer than three spatial dimensions", LEAVE_OUT)
     return int(shape[0]), int(shape[1]), int(shape[2])
-
-
-def chosen_affine(path: Path, image: nib.Nifti1Image, decisions: list[str]) -> tuple[NDArray[np.float64], int]:
-    """Choose between qform and sform.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
-    image : Nifti1Image
-        The image.
-    decisions : list of str
-        What was decided is added, as sentences.
-
-    Returns
-    -------
-    affine : ndarray, shape (4, 4)
-        As the header has it, a shear included.
-    code : int
-        Its NIfTI code.
-
-    Raises
-    ------
-    DataError
-        Neither form is usable.
-    """
-    header = image.header
-    qform, qcode = _qform(header)
-    sform, scode = header.get_sform(coded=True)
-    sform = sform if scode > 0 and _has_volume(sform) else None
-    if sform is None and qform is None:
-        if qcode > 0 or scode > 0:
-            raise DataError(f"{path}: neither qform nor sform is usable", LEAVE_OUT)
-        if not _has_volume(image.affine):
-            raise DataError(f"{path}: voxel sizes are missing", LEAVE_OUT)
-        decisions.append("qform and sform codes are both 0: left and right are UNVERIFIED.")
-        return image.affine, 1
-    if sform is not None and qform is not None:
-        apart = _distance_mm(sform, qform, image.shape[:3])
-        if apart > FORMS_DIFFER_MM:
-            decisions.append(f"qform and sform differ by {apart:.1f} mm: the sform was used.")
-        return sform, int(scode)
-    if qform is not None:
-        decisions.append("Only the qform is valid; it was copied to the sform.")
-        return qform, qcode
-    decisions.append("Only the sform is valid; it was copied to the qform.")
-    return np.asarray(sform), int(scode)
-
-
-def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
-    """Return the qform, ``None`` where its code is 0 or its quaternion is none."""
-    code = int(header["qform_code"])
-    quaternion = [float(header[name]) for name in ("quatern_b", "quatern_c", "quatern_d")]
-    if code <= 0 or not np.isfinite(quaternion).all() or sum(q * q for q in quaternion) > 1 + 1e-5:
-        return None, max(code, 0)
-    qform = header.get_qform()
-    return (qform if _has_volume(qform) else None), code
-
-
-def _has_volume(affine: NDArray[np.float64]) -> bool:
-    """Return whether voxels span space: edges of hardly any length do not."""
-    return bool(np.abs(affine).max() < FARTHEST_MM and abs(np.linalg.det(affine[:3, :3])) > LEAST_MM3)
-
-
-def _distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> float:
-    """Return how far two affines put the corners of an image apart, at most."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
-    difference = (a - b)[:3, :3] @ corners + (a - b)[:3, 3:]
-    return float(np.linalg.norm(difference, axis=0).max())
-
-
-def _orthonormal(
-    path: Path, image: nib.Nifti1Image, affine: NDArray[np.float64], decisions: list[str]
-) -> NDArray[np.float64]:
-    """Replace directions by the nearest orthonormal ones (polar decomposition) about the image's centre.
-
-    A shear is refused.
-    """
-    sizes = voxel_sizes(affine)
-    directions = affine[:3, :3] / sizes
-    u, _, v = np.linalg.svd(directions)
-    off = float(np.abs(u @ v - directions).max())
-    if off > MAX_SHEAR:
-        raise DataError(f"{path}: sheared axes (directions off by {off:.2g})", "resample it to a rectangular grid")
-    repaired = np.eye(4)
-    repaired[:3, :3] = (u @ v) * sizes
-    middle = (np.array(image.shape[:3]) - 1) / 2
-    repaired[:3, 3] = affine[:3, 3] + (affine - repaired)[:3, :3] @ middle
-    if off > 1e-4:
-        apart = _distance_mm(repaired, affine, image.shape[:3])
-        decisions.append(f"Directions were made orthonormal, which moved the corners by up to {apart:.1g} mm.")
-    return repaired
 
 
 def _check_geometry(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> None:

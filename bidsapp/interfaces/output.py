@@ -24,7 +24,8 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     reference = traits.Str(mandatory=True, desc="contrast of the reference")
     resolution = traits.Str(mandatory=True, desc="voxel edges, as people write them")
     corrected = traits.Bool(True, usedefault=True, desc="whether the bias field was divided out")
-    found_by = traits.Str(mandatory=True, desc="how the brain was found; 'given' where the skull was gone")
+    found_by = traits.Str(mandatory=True, desc="how the brain was found")
+    stripped = traits.Bool(False, usedefault=True, desc="the scan came without skull")
     sloppy = traits.Bool(mandatory=True)
     preproc = File(exists=True, mandatory=True)
     normalized = File(exists=True, mandatory=True)
@@ -41,6 +42,7 @@ class _SinkScanInput(BaseInterfaceInputSpec):
     numbers = traits.Dict(mandatory=True)
     decisions = traits.List(traits.Str, mandatory=True)
     fingerprint = traits.Str(mandatory=True)
+    reference_fingerprint = traits.Str("", usedefault=True, desc="of the reference, where the scan is another")
     grid = traits.Dict(mandatory=True, desc="on which the scan was acquired")
 
 
@@ -96,7 +98,6 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     mask, preproc, normalized = (
         name(visit, scan, given.reference) for name in (names.brain_mask, names.preproc, names.normalized)
     )
-    stripped = given.found_by == "given"
     sidecar = sidecars.mask(about, scan.contrast, _sources(given, "mask", raw), given.found_by)
     write_image(load(given.mask), out / mask, sidecar, dtype="uint8")
     sidecar = sidecars.preproc(
@@ -105,16 +106,17 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
         raw,
         sha256=given.fingerprint,
         grid=given.grid,
+        reference_sha256=given.reference_fingerprint,
         decisions=given.decisions,
         resolution=f"{given.resolution}, cubic B-spline",
         corrected=given.corrected,
-        stripped=stripped,
+        stripped=given.stripped,
         given=given.given.get("image", ""),
     )
     # CT is kept in whole Hounsfield units, as scanners write it.
     write_image(load(given.preproc), out / preproc, sidecar, dtype="int16" if scan.contrast == CT else "float32")
     scale = IntensityScale(**given.scale)
-    sidecar = sidecars.normalized(about, scan.contrast, (preproc, mask), scale, stripped=stripped)
+    sidecar = sidecars.normalized(about, scan.contrast, (preproc, mask), scale, stripped=given.stripped)
     write_image(load(given.normalized), out / normalized, sidecar)
 
 
@@ -130,7 +132,7 @@ def _write_head(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
 
 def _write_field(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     about, raw = _provenance(given, visit), _raw(given, scan)
-    sidecar = sidecars.bias_field(about, scan.contrast, raw, stripped=given.found_by == "given")
+    sidecar = sidecars.bias_field(about, scan.contrast, raw, stripped=given.stripped)
     write_image(load(given.field), out / names.bias_field(visit, scan), sidecar)
 
 

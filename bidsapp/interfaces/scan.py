@@ -31,6 +31,10 @@ def naming(scan: str) -> Iterator[None]:
         raise DataError(f"{scan}: {error.message}", error.hint) from error
 
 
+def _told(memory_gb: Any) -> float | None:
+    return memory_gb if isdefined(memory_gb) else None
+
+
 class _CheckHeaderInput(BaseInterfaceInputSpec):
     in_file = traits.Str(mandatory=True, desc="scan as acquired; a string, for it may be a dangling link")
     ct = traits.Bool(False, usedefault=True, desc="the scan has Hounsfield units")
@@ -55,7 +59,7 @@ class CheckHeader(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         """Return checked image, decisions, fingerprint, grid and header."""
-        memory_gb = self.inputs.memory_gb if isdefined(self.inputs.memory_gb) else None
+        memory_gb = _told(self.inputs.memory_gb)
         acquired = check_image(Path(self.inputs.in_file), memory_gb)
         checked = check_image(Path(self.inputs.given), memory_gb) if isdefined(self.inputs.given) else acquired
         image, said = checked.image, ()
@@ -76,11 +80,13 @@ class _BrainMaskInput(BaseInterfaceInputSpec):
     scan = traits.Str(mandatory=True, desc="the acquired file, for messages")
     method = traits.Str("deepbet", usedefault=True, desc="a skull-stripper, ct or precomputed")
     given = File(exists=True, desc="somebody else's brain mask in the scan's space")
+    memory_gb = traits.Float(nohash=True, desc="what may be read; a result does not depend on it")
 
 
 class _BrainMaskOutput(TraitedSpec):
     out_file = File(desc="brain mask in the scan's own grid")
-    found_by = traits.Str(desc="method; 'given' where the scan came without skull")
+    found_by = traits.Str(desc="method")
+    stripped = traits.Bool(desc="the scan came without skull")
 
 
 class BrainMask(Step):
@@ -94,11 +100,12 @@ class BrainMask(Step):
         image = load(self.inputs.in_file)
         with naming(self.inputs.scan):
             brain = self._find(image)
-        return {"out_file": save(brain.mask, folder / "mask.nii"), "found_by": brain.method}
+        mask = save(brain.mask, folder / "mask.nii")
+        return {"out_file": mask, "found_by": brain.method, "stripped": brain.stripped}
 
     def _find(self, image: nib.Nifti1Image) -> Brain:
         if isdefined(self.inputs.given):
-            return given_brain(image, check_image(Path(self.inputs.given)).image)
+            return given_brain(image, check_image(Path(self.inputs.given), _told(self.inputs.memory_gb)).image)
         if self.inputs.method == PRECOMPUTED:
             hint = "name it sub-…_desc-brain_mask.nii.gz, as BIDS does, or give --skull-strip deepbet"
             raise DataError("no dataset of --derivatives has its brain mask", hint)

@@ -77,7 +77,8 @@ class _WriteSpacesInput(BaseInterfaceInputSpec):
     given = traits.Dict(usedefault=True, desc="image, mask: BIDS URIs of those that somebody else made")
     image = File(exists=True, mandatory=True, desc="corrected scan in its own grid")
     mask = File(exists=True, mandatory=True, desc="its brain mask in its own grid")
-    found_by = traits.Str(mandatory=True, desc="how the brain was found; 'given' where the skull was gone")
+    found_by = traits.Str(mandatory=True, desc="how the brain was found")
+    stripped = traits.Bool(False, usedefault=True, desc="the scan came without skull")
     decisions = traits.List(traits.Str, mandatory=True)
     fingerprint = traits.Str(mandatory=True)
     to_template = InputMultiPath(File(exists=True), mandatory=True, desc="one for each template, in order")
@@ -130,7 +131,7 @@ class WriteSpaces(Step):
             sha256=inputs.fingerprint,
             decisions=inputs.decisions,
             corrected=inputs.corrected,
-            stripped=inputs.found_by == "given",
+            stripped=inputs.stripped,
             given=inputs.given.get("image", ""),
         )
         dtype = "int16" if scan.contrast == CT else "float32"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.utility import IdentityInterface
@@ -20,37 +21,24 @@ from bidsapp.workflows.method import given_uris, method_of, resolution_text
 from bidsapp.workflows.nodes import node_folder, scan_name, sink_node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bidsapp.bids.precomputed import Given
     from bidsapp.records import Scan, Visit
     from bidsapp.settings import Settings
+    from bidsapp.workflows.memory import Memory
     from bidsapp.workflows.method import Method
 
-# GB. Behind each figure the peak resident memory that was measured on the T1w and FLAIR of a clinical visit with a
-# grid of 233 × 233 × 144, each step in a process of its own; what is declared leaves 0.4 or more to larger scans.
-# Every step holds one thread: ANTs repeats itself only so, and the other cores have other scans to work on.
-MEMORY_GB = {
-    "header": 0.6,  # 0.12
-    "brain": 1.6,  # 1.12
-    "bias": 1.0,  # 0.50
-    "register": 1.0,  # 0.48
-    "resample": 0.7,  # 0.23
-    "head": 0.7,
-    "tissue": 0.6,
-    "normalize": 0.6,  # 0.18
-    "measure": 0.7,  # 0.24
-    "figure": 0.8,  # 0.35
-    "sink": 0.6,  # 0.18
-}
-
+    NewNode = Callable[..., Node]
 
 # What the reference gives to the scans that are aligned with it: the corrected image and the brain mask in its own
-# grid; image, mask and, of a T1w, tissue classes on the common one.
-REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue")
+# grid; image, mask and, of a T1w, tissue classes on the common one; which scan it is.
+REFERENCE_FIELDS = ("corrected", "brain", "image", "mask", "tissue", "fingerprint")
 # What only the path to standard spaces takes from a scan.
-FURTHER_FIELDS = ("found_by", "decisions", "fingerprint", "transform")
+FURTHER_FIELDS = ("found_by", "stripped", "decisions", "transform")
 
 
-def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkflow:
+def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -> LiterateWorkflow:
     """Build the graph of one scan.
 
     Parameters
@@ -61,6 +49,8 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
         The visit that the scan belongs to.
     scan : Scan
         The scan; the reference defines the grid, any other one is registered to it.
+    memory : Memory
+        What the steps may read, and declare.
 
     Returns
     -------
@@ -72,26 +62,23 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     workflow = LiterateWorkflow(name=scan_name(scan))
     source = Node(IdentityInterface(fields=list(REFERENCE_FIELDS)), name="inputnode", mem_gb=0.01)
     result = Node(IdentityInterface(fields=[*REFERENCE_FIELDS, *FURTHER_FIELDS]), name="outputnode", mem_gb=0.01)
-    check = CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan), **_given(method.image))
-    if settings.mem_gb is not None:
-        check.inputs.memory_gb = settings.mem_gb
-    header = _node("header", check)
-    brain = _node("brain", BrainMask(scan=str(scan.path), method=method.brain, **_given(method.mask)))
-    resample = _node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
-    normalize = _node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
-    measure = _node("measure", Measure(ct=method.ct))
-    figure = _node("figure", Draw(ct=method.ct))
+    node = partial(_node, memory, scan)
+    header, brain = _first_nodes(scan, method, memory, node)
+    resample = node("resample", Resample(resolution=method.resolution, fill=AIR_HU if method.ct else 0.0))
+    normalize = node("normalize", Normalize(method=method.normalization, contrast=scan.contrast))
+    measure = node("measure", Measure(ct=method.ct))
+    figure = node("figure", Draw(ct=method.ct))
     # The work folder may say that derivatives were written which are gone, or were replaced.
     complete = is_complete(node_folder(settings, sink_node(visit, scan)), settings.output_dir)
-    sink = _node("sink", _sink(settings, visit, scan, method), overwrite=None if complete else True)
+    sink = node("sink", _sink(settings, visit, scan, method), overwrite=None if complete else True)
     workflow.connect(
         [
             (header, brain, [("out_file", "in_file")]),
             (header, sink, [(field, field) for field in ("decisions", "fingerprint", "grid", "header")]),
             (brain, resample, [("out_file", "mask")]),
-            (brain, sink, [("found_by", "found_by")]),
+            (brain, sink, [("found_by", "found_by"), ("stripped", "stripped")]),
             (brain, measure, [("out_file", "scan_mask")]),
-            (brain, result, [("out_file", "brain"), ("found_by", "found_by")]),
+            (brain, result, [("out_file", "brain"), ("found_by", "found_by"), ("stripped", "stripped")]),
             (header, result, [("decisions", "decisions"), ("fingerprint", "fingerprint")]),
             (resample, normalize, [("out_file", "in_file"), ("mask", "mask")]),
             (resample, measure, [("out_file", "image"), ("mask", "mask")]),
@@ -103,7 +90,7 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
             (figure, sink, [("figures", "figures")]),
         ]
     )
-    corrected = _correct(workflow, method)
+    corrected = _correct(workflow, method, node)
     workflow.connect(
         [
             (corrected, resample, [("out_file", "in_file")]),
@@ -112,11 +99,11 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
         ]
     )
     if scan.contrast == settings.reference:
-        _connect_reference(workflow, corrected, result, tissue=scan.contrast == "T1w")
+        _connect_reference(workflow, corrected, result, node, tissue=scan.contrast == "T1w")
     else:
-        _connect_alignment(workflow, corrected, source, method, tissue=settings.reference == "T1w")
+        _connect_alignment(workflow, corrected, source, method, node, tissue=settings.reference == "T1w")
     if method.ct or scan.contrast == settings.reference:
-        head = _node("head", HeadMask())
+        head = node("head", HeadMask())
         workflow.connect([(resample, head, [("out_file", "in_file")]), (head, sink, [("out_file", "head")])])
         if method.ct:
             register = workflow.get_node("register")
@@ -125,12 +112,21 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan) -> LiterateWorkfl
     return workflow
 
 
-def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
+def _first_nodes(scan: Scan, method: Method, memory: Memory, node: NewNode) -> tuple[Node, Node]:
+    """Return the nodes that read what somebody brought: they are told what may be read."""
+    check = CheckHeader(in_file=str(scan.path), ct=method.ct, stamp=_stamp(scan), **_given(method.image))
+    strip = BrainMask(scan=str(scan.path), method=method.brain, **_given(method.mask))
+    if memory.granted_gb is not None:
+        check.inputs.memory_gb = strip.inputs.memory_gb = memory.granted_gb
+    return node("header", check), node("brain", strip)
+
+
+def _correct(workflow: LiterateWorkflow, method: Method, node: NewNode) -> Node:
     """Return the node whose ``out_file`` is the scan without its bias field."""
     header, brain = workflow.get_node("header"), workflow.get_node("brain")
     if not method.bias_levels:
         return header
-    bias = _node("bias", CorrectBias(levels=method.bias_levels))
+    bias = node("bias", CorrectBias(levels=method.bias_levels))
     figure = workflow.get_node("figure")
     workflow.connect(
         [
@@ -147,12 +143,14 @@ def _correct(workflow: LiterateWorkflow, method: Method) -> Node:
     return bias
 
 
-def _connect_reference(workflow: LiterateWorkflow, corrected: Node, result: Node, *, tissue: bool) -> None:
+def _connect_reference(
+    workflow: LiterateWorkflow, corrected: Node, result: Node, node: NewNode, *, tissue: bool
+) -> None:
     """Let the reference define the grid and, where it is a T1w, the tissue classes of the visit."""
     resample, normalize, measure = (workflow.get_node(name) for name in ("resample", "normalize", "measure"))
     workflow.connect([(corrected, resample, [("out_file", "reference")])])
     if tissue:
-        classes = _node("tissue", Tissue())
+        classes = node("tissue", Tissue())
         workflow.connect(
             [
                 (resample, classes, [("out_file", "in_file"), ("mask", "mask")]),
@@ -164,14 +162,14 @@ def _connect_reference(workflow: LiterateWorkflow, corrected: Node, result: Node
 
 
 def _connect_alignment(
-    workflow: LiterateWorkflow, corrected: Node, source: Node, method: Method, *, tissue: bool
+    workflow: LiterateWorkflow, corrected: Node, source: Node, method: Method, node: NewNode, *, tissue: bool
 ) -> None:
     """Register the scan to the reference, and measure and draw how well that went."""
     brain, resample, normalize, measure, figure, sink, result = (
         workflow.get_node(name)
         for name in ("brain", "resample", "normalize", "measure", "figure", "sink", "outputnode")
     )
-    register = _node(
+    register = node(
         "register",
         Register(kind=method.registration, ct=method.ct, sloppy=method.sloppy, **_given(method.transform)),
     )
@@ -185,6 +183,7 @@ def _connect_alignment(
             (source, measure, [("corrected", "reference"), ("brain", "reference_mask")]),
             (register, measure, [("transform", "transform")]),
             (source, figure, [("image", "reference"), ("mask", "reference_mask")]),
+            (source, sink, [("fingerprint", "reference_fingerprint")]),
             (register, sink, [("transform", "transform")]),
             (register, result, [("transform", "transform")]),
         ]
@@ -197,8 +196,9 @@ def _given(file: Given | None) -> dict[str, str]:
     return {"given": str(file.path)} if file else {}
 
 
-def _node(name: str, interface: Any, **options: Any) -> Node:
-    return Node(interface, name=name, n_procs=1, mem_gb=MEMORY_GB[name], **options)
+def _node(memory: Memory, scan: Scan, name: str, interface: Any, **options: Any) -> Node:
+    declared = memory.declared(f"{scan_name(scan)}.{name}")
+    return Node(interface, name=name, n_procs=1, mem_gb=declared, **options)
 
 
 def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkScan:
@@ -224,4 +224,4 @@ def _stamp(scan: Scan) -> str:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header stripped"

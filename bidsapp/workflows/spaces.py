@@ -19,14 +19,13 @@ from bidsapp.workflows.prose import sentences_of
 if TYPE_CHECKING:
     from bidsapp.records import Scan, Visit
     from bidsapp.settings import Settings
+    from bidsapp.workflows.memory import Memory
 
-# GB, measured as those of workflows/scan.py.
-MEMORY_GB = {"templates": 1.8, "write": 1.8}
 # What each scan gives: its corrected image and mask, how the mask was found, what its header said.
-SCAN_FIELDS = ("corrected", "brain", "found_by", "decisions", "fingerprint")
+SCAN_FIELDS = ("corrected", "brain", "found_by", "stripped", "decisions", "fingerprint")
 
 
-def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
+def init_spaces_wf(settings: Settings, visit: Visit, memory: Memory) -> LiterateWorkflow:
     """Build the graph that carries a visit's scans to the standard spaces of the settings.
 
     Parameters
@@ -35,6 +34,8 @@ def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
         Has at least one standard space.
     visit : Visit
         Has the reference.
+    memory : Memory
+        What the steps declare.
 
     Returns
     -------
@@ -47,11 +48,11 @@ def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
     step = RegisterTemplates(
         templates=template_names(spaces), kind=settings.template_registration, sloppy=settings.sloppy
     )
-    templates = Node(step, name="templates", n_procs=1, mem_gb=MEMORY_GB["templates"])
+    templates = Node(step, name="templates", n_procs=1, mem_gb=memory.declared("spaces_wf.templates"))
     for scan in visit.scans:
         fields = [*SCAN_FIELDS, *(["transform"] if scan.contrast != reference else [])]
         source = Node(IdentityInterface(fields=fields), name=f"{scan.contrast}_in", mem_gb=0.01)
-        write = _write(settings, visit, scan)
+        write = _write(settings, visit, scan, memory)
         workflow.connect(
             [
                 (source, write, [("corrected", "image"), ("brain", "mask"), *((f, f) for f in fields[2:])]),
@@ -63,7 +64,7 @@ def init_spaces_wf(settings: Settings, visit: Visit) -> LiterateWorkflow:
     return workflow
 
 
-def _write(settings: Settings, visit: Visit, scan: Scan) -> Node:
+def _write(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -> Node:
     spaces, method = list(settings.spaces), method_of(settings, visit, scan)
     step = WriteSpaces(
         out_dir=str(settings.output_dir.absolute()),
@@ -80,4 +81,6 @@ def _write(settings: Settings, visit: Visit, scan: Scan) -> Node:
     )
     work = node_folder(settings, spaces_node(visit, scan))
     overwrite = None if is_complete(work, settings.output_dir) else True
-    return Node(step, name=f"{scan.contrast}_write", n_procs=1, mem_gb=MEMORY_GB["write"], overwrite=overwrite)
+    name = f"{scan.contrast}_write"
+    declared = memory.declared(f"spaces_wf.{name}")
+    return Node(step, name=name, n_procs=1, mem_gb=declared, overwrite=overwrite)

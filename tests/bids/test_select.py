@@ -248,6 +248,22 @@ def test_participants_without_an_image_are_skipped_by_name_also_where_nothing_is
     assert (skip.visit, skip.reason) == ("sub-10", "no image in anat/ or ct/ of ses-2 is selected")
 
 
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (("run-10_T1w", "run-2_T1w"), "run-2_T1w"),
+        (("run-02_T1w", "run-1_T1w"), "run-1_T1w"),
+        (("acq-a_T1w", "run-1_T1w"), "run-1_T1w"),  # none of acq first
+        (("run-10_T1w", "run-a_T1w"), "run-10_T1w"),
+        (("acq-mprage_run-2_T1w", "acq-mprage_run-10_T1w", "acq-space_run-1_T1w"), "acq-mprage_run-2_T1w"),
+    ],
+)
+def test_the_first_of_several_is_that_of_the_lowest_number(dataset, tmp_path, names, first):
+    add(tmp_path / "raw", *(f"sub-03/anat/sub-03_{name}.nii.gz" for name in names))
+    visit = next(v for v in select(dataset()).visits if v.subject == "03")
+    assert visit.scan("T1w").path.name == f"sub-03_{first}.nii.gz"
+
+
 def test_real_dataset(test_data, dataset):
     selection = select(dataset(bids_dir=test_data / "openms"))
     assert len(selection.visits) == 6

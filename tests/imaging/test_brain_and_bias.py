@@ -122,11 +122,20 @@ def test_skip_takes_the_outline_and_fills_holes():
     assert np.array_equal(np.asarray(brain.mask.dataobj) > 0, inside)
 
 
+def test_a_given_mask_stays_one_though_the_image_came_without_skull():
+    image, inside = ball(65)
+    smaller = nib.Nifti1Image(ball(62)[1].astype(np.uint8), image.affine)
+    brain = given_brain(image, smaller)
+    assert (brain.method, brain.stripped) == ("precomputed", True)
+    assert int(np.asarray(brain.mask.dataobj).sum()) < inside.sum()
+    assert find_brain(image, "skip").method == "outline"
+
+
 def test_a_given_mask_on_another_grid_is_carried_to_the_images():
     image, _ = ball(85)
     coarse = nib.Nifti1Image(ball(65, size=30, spacing=6.0)[1].astype(np.uint8), np.diag([6.0, 6, 6, 1]))
     brain = given_brain(image, coarse)
-    assert (brain.method, brain.mask.shape) == ("precomputed", image.shape)
+    assert (brain.method, brain.stripped, brain.mask.shape) == ("precomputed", False, image.shape)
     assert mask_overlap(brain.mask, nib.Nifti1Image(ball(65)[1].astype(np.uint8), image.affine)) > 0.97
 
 

@@ -32,7 +32,7 @@ def sink(files, tmp_path):
     figure = tmp_path / "figure.svg"
     figure.write_text("<svg/>")
 
-    def sink(contrast, out, **more):
+    def sink(contrast, out, found_by="deepbet", **more):
         if contrast == "T1w":
             more["head"] = mask
         else:
@@ -47,7 +47,7 @@ def sink(files, tmp_path):
             contrast=contrast,
             reference="T1w",
             resolution="1 mm isotropic",
-            found_by="deepbet",
+            found_by=found_by,
             sloppy=False,
             preproc=image,
             normalized=image,
@@ -169,3 +169,21 @@ def test_the_sidecar_of_a_transform_says_what_the_matrix_is(sink, tmp_path):
     sink("FLAIR", out)
     sidecar = out / "sub-01/ses-A/anat/sub-01_ses-A_acq-2d_from-FLAIR_to-T1w_mode-image_xfm.json"
     assert json.loads(sidecar.read_text())["Type"] == "Rigid"
+
+
+def test_a_given_mask_of_a_stripped_image_is_called_what_it_is(sink, tmp_path):
+    sink("T1w", tmp_path, found_by="precomputed", stripped=True, given={"mask": "bids:theirs:mask.nii.gz"})
+    anat = tmp_path / "sub-01/ses-A/anat"
+    names = ("brain_mask", "preproc_T1w")
+    mask, image = (json.loads((anat / f"sub-01_ses-A_desc-{name}.json").read_text()) for name in names)
+    assert mask["Description"] == "Brain on the T1w, made by somebody else, on the common grid"
+    assert image["SkullStripped"] is True
+
+
+def test_an_aligned_image_says_which_scan_it_was_aligned_with(sink, tmp_path):
+    sink("FLAIR", tmp_path, reference_fingerprint="e" * 64)
+    (sidecar,) = tmp_path.rglob("*desc-preproc_FLAIR.json")
+    assert json.loads(sidecar.read_text())["ReferenceSHA256"] == "e" * 64
+    sink("T1w", tmp_path)
+    (sidecar,) = tmp_path.rglob("*desc-preproc_T1w.json")
+    assert "ReferenceSHA256" not in json.loads(sidecar.read_text())

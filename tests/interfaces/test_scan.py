@@ -58,7 +58,7 @@ def test_a_given_mask_is_used_and_a_missing_one_said(files, tmp_path):
     step = {"in_file": image, "scan": "/raw/sub-01_T1w.nii.gz", "method": "precomputed"}
     outputs = BrainMask(**step, given=mask).run(cwd=str(tmp_path)).outputs
     assert np.array_equal(nib.load(outputs.out_file).get_fdata(), nib.load(mask).get_fdata())
-    assert outputs.found_by == "given"  # the ball has no skull
+    assert (outputs.found_by, outputs.stripped) == ("precomputed", True)  # the ball has no skull
     with pytest.raises(DataError, match=r"sub-01_T1w\.nii\.gz: no dataset of --derivatives"):
         BrainMask(**step).run(cwd=str(tmp_path))
 

@@ -86,7 +86,7 @@ def test_a_run_names_what_it_is_given_and_what_it_was_to_be_given(settings, visi
         (folder / f"sub-01_ses-A_{name}.nii.gz").touch()
     chosen = {"skull_strip": "precomputed", "bias_correction": "precomputed"}
     with caplog.at_level(logging.INFO):
-        init_run_wf(settings(derivatives=(f"theirs={tmp_path / 'theirs'}",), **chosen), [visit])
+        init_run_wf(settings(derivatives=(f"theirs={tmp_path / 'theirs'}",), **chosen), [visit], 8.0)
     t1w, flair = (scan.path for scan in visit.scans)
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
         f"{t1w}: its mask is {folder}/sub-01_ses-A_desc-brain_mask.nii.gz",
@@ -113,9 +113,19 @@ def test_every_contrast_is_carried_to_a_standard_space_from_where_it_was_acquire
     assert "MNI152NLin2009aSym" in workflow.visit_desc()
 
 
+def test_an_aligned_scan_is_told_which_scan_the_reference_is(settings, visit):
+    graph = init_visit_wf(settings(), visit)._create_flat_graph()
+    links = [
+        (one.fullname, other.fullname)
+        for one, other, link in graph.edges(data=True)
+        if any(to == "reference_fingerprint" for _, to in link["connect"])
+    ]
+    assert [other.rpartition(".")[2] for _, other in links] == ["sink"]
+
+
 def test_visits_have_their_own_folders(settings, visit):
     other = Visit("02", None, (Scan(Path("/x/sub-02_T1w.nii.gz"), "T1w"),))
-    workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other])
+    workflow = init_run_wf(settings(work_dir=Path("/w")), [visit, other], 8.0)
     assert {name.split(".")[0] for name in workflow.list_node_names()} == {"sub_01_ses_A", "sub_02"}
     assert sink_node(other, other.scans[0]) == "participant.sub_02.T1w_wf.sink"
 
@@ -124,5 +134,5 @@ def test_labels_with_a_plus_name_graphs_of_their_own(settings, tmp_path):
     scans = (Scan(tmp_path / "x_T1w.nii.gz", "T1w"),)
     visits = [Visit("0+2", "A+", scans), Visit("02", "A+", scans), Visit("0+2", None, scans)]
     assert [visit_name(visit) for visit in visits] == ["sub_0_2b_2_ses_A_2b_", "sub_02_ses_A_2b_", "sub_0_2b_2"]
-    workflow = init_run_wf(settings(), visits)
+    workflow = init_run_wf(settings(), visits, 8.0)
     assert len({name.split(".")[0] for name in workflow.list_node_names()}) == 3
