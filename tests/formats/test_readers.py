@@ -128,6 +128,15 @@ def test_analyze_is_what_a_person_says_and_says_so(tmp_path, side, axes):
     assert np.allclose(middle[:3], 0)
 
 
+@pytest.mark.parametrize(
+    ("stated", "word"), [({"handedness": "Radiological"}, "Radio"), ({"plane": "axial"}, "axial")]
+)
+def test_a_word_on_analyze_that_nobody_knows_is_refused(tmp_path, stated, word):
+    path = write_analyze(tmp_path / "a.hdr", image()[0])
+    with pytest.raises(DataError, match=f"a.hdr: '{word}.*' was stated"):
+        read_volume(path, ReadOptions(**{"handedness": "radiological", **stated}))
+
+
 @pytest.mark.parametrize(("plane", "orient", "axes"), [(None, 1, "RSA"), (None, 2, "ASR"), ("sagittal", 0, "ASR")])
 def test_planes_of_analyze_follow_the_header_or_a_person(tmp_path, plane, orient, axes):
     path = write_analyze(tmp_path / "a.hdr", image()[0], orient=orient)
