@@ -217,6 +217,12 @@ def test_nifti_leaves_words_behind_and_keeps_what_a_sidecar_may_tell(tmp_path):
     assert volume.sidecar == {"EchoTime": 0.003}
 
 
+def test_a_sidecar_with_nan_costs_its_field_only(tmp_path):
+    path = write_nifti(tmp_path / "a.nii.gz", *image())
+    (tmp_path / "a.json").write_text('{"EchoTime": NaN, "FlipAngle": 8, "InversionTime": 1e999}')
+    assert read_volume(path, PLAIN).sidecar == {"FlipAngle": 8}
+
+
 def test_a_nifti_pair(tmp_path):
     data, affine = image()
     nib.save(nib.Nifti1Pair(data, affine), tmp_path / "a.img")
