@@ -61,7 +61,11 @@ def write_text(text: str, path: Path) -> Path:
 
 def write_json(content: Mapping[str, Any], path: Path) -> Path:
     """Write JSON, indented, names in the order given; see `write_bytes`."""
-    return write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    return write_text(_as_json(content), path)
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_tsv(rows: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[str]) -> Path:
@@ -101,6 +105,7 @@ def write_image(image: nib.Nifti1Image, path: Path, sidecar: Mapping[str, Any], 
     Path
         `path`.
     """
+    told = _as_json(sidecar)  # what cannot be told ends here, while the old image is still there
     values = np.asarray(image.dataobj)
     rounded = np.rint(values) if np.issubdtype(dtype, np.integer) else values
     stored = nib.Nifti1Image(rounded.astype(dtype), image.affine)
@@ -111,7 +116,7 @@ def write_image(image: nib.Nifti1Image, path: Path, sidecar: Mapping[str, Any], 
     content = gzip.compress(stored.to_bytes(), GZIP_LEVEL, mtime=0)
     if not _holds(path, content):
         path.unlink(missing_ok=True)  # or a run killed in between would leave the old image with the new sidecar
-    write_json(sidecar, path.with_name(Path(sidecar_path(path.name)).name))
+    write_text(told, path.with_name(Path(sidecar_path(path.name)).name))
     return write_bytes(content, path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from bidsapp.errors import DataError
 from bidsapp.formats.limits import check_claim, check_gzip, check_stored, is_gzip, stored_bytes
 from bidsapp.formats.nifti import files_of_nifti
-from bidsapp.formats.volume import PLANES, ReadOptions, Volume, check_type, one_volume
+from bidsapp.formats.volume import HANDEDNESS, PLANES, ReadOptions, Volume, check_type, one_volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def read_analyze(path: Path, options: ReadOptions) -> Volume:
     if is_gzip(voxels):
         check_gzip(voxels, claimed)
     plane = options.plane or _plane(path, image)
-    affine = _affine(image, plane, options.handedness)
+    affine = _affine(path, image, plane, options.handedness)
     data = np.asarray(image.dataobj[(slice(None),) * 3 + index])
     factor, said = _factor(image)
     scaled = data if factor == 1 else data.astype(np.float32) * np.float32(factor)
@@ -67,8 +67,11 @@ def _plane(path: Path, image: nib.AnalyzeImage) -> str:
     return PLANES[orient]
 
 
-def _affine(image: nib.AnalyzeImage, plane: str, handedness: str) -> NDArray[np.float64]:
+def _affine(path: Path, image: nib.AnalyzeImage, plane: str, handedness: str) -> NDArray[np.float64]:
     """Return the affine; 0 mm is at SPM's origin, or else in the middle."""
+    for said, known in ((handedness, HANDEDNESS), (plane, PLANES)):
+        if said not in known:
+            raise DataError(f"{path}: {said!r} was stated", f"give {' or '.join(known)}")
     sizes = [float(size) for size in image.header["pixdim"][1:4]]
     directions = np.zeros((3, 3))
     for axis, of_head in enumerate(STORED[plane]):

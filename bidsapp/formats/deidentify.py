@@ -7,6 +7,7 @@ numbers and identifiers.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def allowed(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, float):
+        return math.isfinite(value)  # JSON has no NaN, though Python reads and writes it
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_word(value: Any) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MAX_LETTERS)
+    return isinstance(value, bool) or _is_number(value) or (isinstance(value, str) and len(value) <= MAX_LETTERS)

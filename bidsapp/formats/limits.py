@@ -58,6 +58,38 @@ def check_stored(path: Path, claimed: int, stored: int) -> None:
         raise DataError(message, "copy or fetch the file again")
 
 
+def raw_start(path: Path, voxels: Path, begin: int, skip: int, claimed: int) -> int:
+    """Return where unpacked voxels begin; no byte of the file may be left unexplained.
+
+    Parameters
+    ----------
+    path : Path
+        For the message.
+    voxels : Path
+        The file that they lie in.
+    begin : int
+        Where its header ends; 0 where they have a file of their own.
+    skip : int
+        Bytes to pass over from there; −1, as MetaImage and NRRD say it: voxels are the last bytes of the file.
+    claimed : int
+        Bytes of the voxels.
+
+    Raises
+    ------
+    DataError
+        There are fewer bytes, or more: whatever they are, voxels would be taken from the wrong place.
+    """
+    size = voxels.stat().st_size
+    start = size - claimed if skip == -1 else begin + skip
+    if skip < -1:
+        raise DataError(f"{path}: its header skips {skip} bytes", "the header is damaged; fetch the file again")
+    check_stored(path, claimed, size - max(start, begin))
+    if size - start > claimed:
+        message = f"{path}: {size - start - claimed} bytes more than the {claimed} that its header claims"
+        raise DataError(message, "nobody knows which are voxels: its header must say how many bytes to skip")
+    return start
+
+
 def stored_bytes(path: Path) -> int:
     """Return the most bytes that a file can unpack to."""
     size = path.stat().st_size

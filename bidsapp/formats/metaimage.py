@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.formats.limits import check_claim, check_stored, inflate
+from bidsapp.formats.limits import check_claim, inflate, raw_start
 from bidsapp.formats.volume import CONVERT_AGAIN, ReadOptions, Volume, one_volume
 from bidsapp.imaging.itk import LPS
 
@@ -44,12 +44,13 @@ def read_metaimage(path: Path, options: ReadOptions) -> Volume:
     claimed = check_claim(path, shape, dtype.itemsize)
     packed = _is_true(header.get("CompressedData", "False"))
     file = files_of_metaimage(path)[-1]
-    if file != path:
-        offset = max(int(header.get("HeaderSize", "0")), 0)
-    if not packed:
-        check_stored(path, claimed, file.stat().st_size - offset)
+    skip = int(header.get("HeaderSize", "0"))
+    begin = offset if file == path and skip <= 0 else 0  # HeaderSize counts from the beginning of the file
+    if packed and skip < 0:
+        raise DataError(f"{path}: HeaderSize is {skip}, but its voxels are packed", CONVERT_AGAIN)
+    start = begin + skip if packed else raw_start(path, file, begin, skip, claimed)
     with file.open("rb") as stream:
-        stream.seek(offset)
+        stream.seek(start)
         content = stream.read() if packed else stream.read(claimed)
     raw = inflate(path, content, claimed, GZIP_OR_ZLIB) if packed else content
     data = np.frombuffer(raw, dtype).reshape(shape, order="F")

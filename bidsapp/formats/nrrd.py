@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bidsapp.errors import DataError
-from bidsapp.formats.limits import check_claim, check_stored, inflate
+from bidsapp.formats.limits import SLACK, check_claim, inflate, raw_start
 from bidsapp.formats.volume import CONVERT_AGAIN, ReadOptions, Volume, one_volume
 
 if TYPE_CHECKING:
@@ -51,19 +51,31 @@ def read_nrrd(path: Path, options: ReadOptions) -> Volume:
     index = one_volume(path, shape, options.volume)
     affine = _affine(path, header, len(shape))
     claimed = check_claim(path, shape, dtype.itemsize)
-    file = files_of_nrrd(path)[-1]
-    skipped = max(int(header.get("byte skip", "0")), 0)
-    with file.open("rb") as stream:
-        stream.seek((offset if file == path else 0) + skipped)
-        content = stream.read()
-    encoding = header.get("encoding", "raw")
-    if encoding in {"gzip", "gz"}:
-        content = inflate(path, content, claimed, GZIP)
-    elif encoding != "raw":
-        raise DataError(f"{path}: encoding {encoding}", "save it raw or packed by gzip")
-    check_stored(path, claimed, len(content))
-    data = np.frombuffer(content[:claimed], dtype).reshape(shape, order="F")
+    data = np.frombuffer(_content(path, header, offset, claimed), dtype).reshape(shape, order="F")
     return Volume(data[(slice(None),) * 3 + index], affine)
+
+
+def _content(path: Path, header: Mapping[str, str], offset: int, claimed: int) -> bytes:
+    """Return the bytes of the voxels: lines are skipped first, then bytes, of packed voxels after unpacking."""
+    file = files_of_nrrd(path)[-1]
+    lines, skip = (int(header.get(f"{unit} skip", header.get(f"{unit}skip", "0"))) for unit in ("line", "byte"))
+    if lines < 0:
+        raise DataError(f"{path}: line skip is {lines}", CONVERT_AGAIN)
+    encoding = header.get("encoding", "raw").lower()
+    with file.open("rb") as stream:
+        stream.seek(offset if file == path else 0)
+        for _ in range(lines):
+            if not stream.readline():
+                break
+        begin = stream.tell()
+        if encoding == "raw":
+            stream.seek(raw_start(path, file, begin, skip, claimed))
+            return stream.read(claimed)
+        if encoding not in {"gzip", "gz"}:
+            raise DataError(f"{path}: encoding {encoding}", "save it raw or packed by gzip")
+        if not 0 <= skip <= SLACK:
+            raise DataError(f"{path}: byte skip is {skip}, but its voxels are packed", CONVERT_AGAIN)
+        return inflate(path, stream.read(), claimed + skip, GZIP)[skip:]
 
 
 def files_of_nrrd(path: Path) -> list[Path]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import UsageError
-from bidsapp.formats.mapping import CONTRASTS, Item, label_of, numbered
+from bidsapp.formats.mapping import CONTRASTS, ENTITIES, Item, label_of, numbered
 from bidsapp.formats.sorting import Sorted
 from bidsapp.formats.tables import read_rows
+from bidsapp.formats.volume import HANDEDNESS, PLANES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,7 +148,7 @@ def apply_recipe(recipe: Recipe, found: Sequence[Found], subjects: Path | None =
 def _recipe(content: Mapping[str, Any]) -> Recipe:
     if unknown := set(content) - FIELDS:
         raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
-    return Recipe(
+    recipe = Recipe(
         content["name"],
         content["about"],
         content["license"],
@@ -153,21 +156,57 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
         content.get("subjects", ""),
         content.get("sessions", ""),
         bool(content.get("already_bids", False)),
-        tuple(_rule(rule) for rule in content.get("scan", ())),
+        tuple(_rule(rule, by_table=bool(content.get("subjects"))) for rule in content.get("scan", ())),
         tuple(_ignored(rule) for rule in content.get("ignore", ())),
     )
+    if recipe.sessions not in {"", "order"}:
+        raise ValueError(f"sessions is {recipe.sessions!r}, not 'order'")
+    if nowhere := set(recipe.participants) - {name for rule in recipe.rules for name in rule.match.groupindex}:
+        raise ValueError(f"participants names {', '.join(sorted(nowhere))}, which no match has as a group")
+    return recipe
 
 
-def _rule(rule: Mapping[str, Any]) -> Rule:
+def _rule(rule: Mapping[str, Any], *, by_table: bool) -> Rule:
+    """Return a rule; what it says is checked here, not at the first file that it matches."""
     if unknown := set(rule) - SCAN_FIELDS:
         raise ValueError(f"unknown field {', '.join(sorted(unknown))} of a scan")
-    fixed = {name: rule[name] for name in ("handedness", "plane", "volume", "sidecar") if name in rule}
     pattern = re.compile(rule["match"])
-    if not {"participant", "scan"} & set(pattern.groupindex):
-        raise ValueError(f"{rule['match']} has no group participant")
+    needed = "scan" if by_table else "participant"
+    if needed not in pattern.groupindex:
+        raise ValueError(f"{rule['match']} has no group {needed}")
+    entities = dict(rule.get("entities", {}))
+    if unknown := set(entities) - set(ENTITIES):
+        raise ValueError(f"unknown entity {', '.join(sorted(unknown))}")
+    groups = {*pattern.groupindex, *(("participant", "session") if by_table else ())}
+    for text in (rule["contrast"], *entities.values()):
+        _check_names(text, groups)
     if "{" not in rule["contrast"] and rule["contrast"] not in CONTRASTS:
         raise ValueError(f"contrast {rule['contrast']}")
-    return Rule(pattern, rule["contrast"], rule.get("dicom"), dict(rule.get("entities", {})), fixed)
+    if not isinstance(rule.get("dicom", True), bool):
+        raise ValueError(f"dicom is {rule['dicom']!r}, not true or false")
+    return Rule(pattern, rule["contrast"], rule.get("dicom"), entities, _fixed(rule))
+
+
+def _check_names(text: str, groups: set[str]) -> None:
+    """Raise `ValueError` where a text names a group that a match does not have."""
+    for _, name, _, _ in Formatter().parse(text):
+        if name is not None and name not in groups:
+            raise ValueError(f"{text} names {{{name}}}, but its match has {', '.join(sorted(groups))}")
+    text.format(**dict.fromkeys(groups, ""))
+
+
+def _fixed(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is the same for all files of a rule; a wrong word on handedness would mirror brains."""
+    for name, known in (("handedness", HANDEDNESS), ("plane", PLANES)):
+        if rule.get(name, known[0]) not in known:
+            raise ValueError(f"{name} is {rule[name]!r}, not {' or '.join(known)}")
+    volume = rule.get("volume", 0)
+    if not isinstance(volume, int) or isinstance(volume, bool) or volume < 0:
+        raise ValueError(f"volume is {volume!r}, not a whole number from 0")
+    if not isinstance(rule.get("sidecar", {}), dict):
+        raise ValueError(f"sidecar is {rule['sidecar']!r}, not a table")
+    json.dumps(rule.get("sidecar"), allow_nan=False)  # TOML knows dates and NaN, JSON does not
+    return {name: rule[name] for name in ("handedness", "plane", "volume", "sidecar") if name in rule}
 
 
 def _ignored(rule: Mapping[str, Any]) -> tuple[re.Pattern[str], str]:

@@ -10,6 +10,7 @@ from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.hounsfield import Units, units_of
 from bidsapp.imaging.itk import like
 
 if TYPE_CHECKING:
@@ -33,14 +34,21 @@ def hounsfield(image: nib.Nifti1Image) -> tuple[nib.Nifti1Image, tuple[str, ...]
     Raises
     ------
     DataError
-        There is no value below that of water, though this is no brain without its skull: no Hounsfield units.
+        Air is not near −1000, though this is no brain without its skull: no Hounsfield units.
     """
     data = np.asarray(image.dataobj, np.float32)
     if data.min() > -200 and _is_brain_on_zeros(data):
         return like(np.clip(data, AIR_HU, MAX_HU), image), ("There is no air: the skull was taken off, to 0 HU.",)
-    if data.min() > -200:
+    units = units_of(data)
+    if units is Units.SHIFTED:
         raise DataError(
-            f"no value below {data.min():.0f}, but air has −1000 HU: these are no Hounsfield units",
+            "air is near 0 and water near 1000: these are no Hounsfield units, but such that are 1024 too high",
+            "convert the CT again, with its rescale intercept; synthprep-bidsify subtracts them",
+        )
+    if units is Units.UNKNOWN:
+        raise DataError(
+            f"nothing is near −1000 HU, as air is, but values are {data.min():.0f} and above: these are no "
+            "Hounsfield units",
             "convert the CT again, with its rescale intercept",
         )
     outside = int(((data < AIR_HU) | (data > MAX_HU)).sum())

@@ -109,8 +109,8 @@ def test_an_old_image_is_gone_before_its_new_sidecar_is_there(tmp_path, monkeypa
     old, new = (nib.Nifti1Image(np.full((3, 3, 3), value, np.float32), np.eye(4)) for value in (1, 2))
     sink.write_image(old, path, {"Of": "old"})
     seen = []
-    write = sink.write_json
-    monkeypatch.setattr(sink, "write_json", lambda *a: seen.append(path.exists()) or write(*a))
+    write = sink.write_text
+    monkeypatch.setattr(sink, "write_text", lambda *a: seen.append(path.exists()) or write(*a))
     sink.write_image(old, path, {"Of": "the same"})
     sink.write_image(new, path, {"Of": "new"})
     assert seen == [True, False]

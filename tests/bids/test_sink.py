@@ -37,6 +37,16 @@ def test_image_is_float32_with_one_affine_and_a_sidecar(tmp_path, image):
     assert json.loads((tmp_path / "x_T1w.json").read_text()) == {"Description": "d"}
 
 
+def test_a_sidecar_that_cannot_be_told_costs_no_old_image(tmp_path, image):
+    path = sink.write_image(image, tmp_path / "x_T1w.nii.gz", {"EchoTime": 0.003})
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    other = nib.Nifti1Image(np.ones((8, 9, 10), np.float32), np.eye(4))
+    for wrong in (float("nan"), object()):
+        with pytest.raises((ValueError, TypeError)):
+            sink.write_image(other, path, {"EchoTime": wrong})
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+
+
 def test_the_same_content_leaves_the_file_alone(tmp_path):
     path = sink.write_text("hello", tmp_path / "a.txt")
     os.utime(path, ns=(1, 1))

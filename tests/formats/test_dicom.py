@@ -46,6 +46,9 @@ def test_a_field_that_may_be_told_must_be_what_it_should_be():
         "RepetitionTime": 2.0,
         "Modality": "M" * 65,
         "ImageType": ["ORIGINAL", None],
+        "FlipAngle": float("nan"),
+        "InversionTime": [0.9, float("inf")],
+        "ScanOptions": float("nan"),
     }
     assert allowed(told) == {"RepetitionTime": 2.0}
     assert (

@@ -69,6 +69,64 @@ def test_itk_reads_the_same(tmp_path, write):
     assert np.allclose(theirs.direction * theirs.spacing, lps[:, :3], atol=1e-5)
 
 
+def with_fields(path, mark, *lines):
+    """Put lines into a text header, before a mark."""
+    head, mark, rest = path.read_bytes().partition(mark)
+    path.write_bytes(head + "".join(f"{line}\n" for line in lines).encode() + mark + rest)
+    return path
+
+
+@pytest.mark.parametrize(("skip", "before"), [(-1, 333), (333, 333), (0, 0)])
+@pytest.mark.parametrize("packed", [True, False])
+def test_metaimage_skips_what_its_header_says(tmp_path, packed, skip, before):
+    data, affine = image()
+    path = write_metaimage(tmp_path / "a.mhd", data, affine, packed=packed)
+    with_fields(path, b"ElementDataFile", f"HeaderSize = {skip}")
+    voxels = tmp_path / "a.raw"
+    voxels.write_bytes(b"x" * before + voxels.read_bytes())
+    if packed and skip < 0:
+        with pytest.raises(DataError, match="HeaderSize is -1, but its voxels are packed"):
+            read_volume(path, PLAIN)
+    else:
+        assert_same(read_volume(path, PLAIN), data, affine)
+
+
+def test_metaimage_in_one_file_that_skips_to_its_last_bytes(tmp_path):
+    data, affine = image()
+    path = write_metaimage(tmp_path / "a.mha", data, affine, packed=False)
+    with_fields(path, b"ElementDataFile", "HeaderSize = -1")
+    assert_same(read_volume(path, PLAIN), data, affine)
+
+
+@pytest.mark.parametrize("spelled", ["{} skip", "{}skip"])
+@pytest.mark.parametrize(("lines", "skip"), [(0, -1), (0, 333), (2, 0), (2, 333), (1, -1)])
+def test_nrrd_skips_lines_and_then_bytes(tmp_path, spelled, lines, skip):
+    data, affine = image()
+    path = write_nrrd(tmp_path / "a.nrrd", data, affine, packed=False)
+    fields = [f"{spelled.format('line')}: {lines}", f"{spelled.format('byte')}: {skip}", "data file: a.raw"]
+    head, _, voxels = with_fields(path, b"encoding", *fields).read_bytes().partition(b"\n\n")
+    (tmp_path / "a.nhdr").write_bytes(head + b"\n\n")
+    (tmp_path / "a.raw").write_bytes(b"a line\n" * lines + b"x" * (333 if skip else 0) + voxels)
+    assert_same(read_volume(tmp_path / "a.nhdr", PLAIN), data, affine)
+
+
+def test_packed_nrrd_skips_bytes_that_it_has_unpacked(tmp_path):
+    import gzip
+
+    data, affine = image()
+    path = with_fields(write_nrrd(tmp_path / "a.nrrd", data, affine), b"encoding", "line skip: 1", "byteskip: 9")
+    head, mark, packed = path.read_bytes().partition(b"\n\n")
+    path.write_bytes(head + mark + b"a line\n" + gzip.compress(b"x" * 9 + gzip.decompress(packed)))
+    assert_same(read_volume(path, PLAIN), data, affine)
+
+
+@pytest.mark.parametrize("field", ["byte skip: -1", "byteskip: 2000000000", "line skip: -1"])
+def test_packed_nrrd_skips_neither_backwards_nor_without_end(tmp_path, field):
+    path = with_fields(write_nrrd(tmp_path / "a.nrrd", *image()), b"encoding", field)
+    with pytest.raises(DataError, match=f"skip is {field.split()[-1]}"):
+        read_volume(path, PLAIN)
+
+
 def test_nrrd_without_a_space_is_refused(tmp_path):
     path = write_nrrd(tmp_path / "a.nrrd", *image(), space="")
     with pytest.raises(DataError, match="names no space"):
@@ -128,6 +186,15 @@ def test_analyze_is_what_a_person_says_and_says_so(tmp_path, side, axes):
     assert np.allclose(middle[:3], 0)
 
 
+@pytest.mark.parametrize(
+    ("stated", "word"), [({"handedness": "Radiological"}, "Radio"), ({"plane": "axial"}, "axial")]
+)
+def test_a_word_on_analyze_that_nobody_knows_is_refused(tmp_path, stated, word):
+    path = write_analyze(tmp_path / "a.hdr", image()[0])
+    with pytest.raises(DataError, match=f"a.hdr: '{word}.*' was stated"):
+        read_volume(path, ReadOptions(**{"handedness": "radiological", **stated}))
+
+
 @pytest.mark.parametrize(("plane", "orient", "axes"), [(None, 1, "RSA"), (None, 2, "ASR"), ("sagittal", 0, "ASR")])
 def test_planes_of_analyze_follow_the_header_or_a_person(tmp_path, plane, orient, axes):
     path = write_analyze(tmp_path / "a.hdr", image()[0], orient=orient)
@@ -148,6 +215,12 @@ def test_nifti_leaves_words_behind_and_keeps_what_a_sidecar_may_tell(tmp_path):
     volume = read_volume(path, PLAIN)
     assert_same(volume, data, oblique(affine))
     assert volume.sidecar == {"EchoTime": 0.003}
+
+
+def test_a_sidecar_with_nan_costs_its_field_only(tmp_path):
+    path = write_nifti(tmp_path / "a.nii.gz", *image())
+    (tmp_path / "a.json").write_text('{"EchoTime": NaN, "FlipAngle": 8, "InversionTime": 1e999}')
+    assert read_volume(path, PLAIN).sidecar == {"FlipAngle": 8}
 
 
 def test_a_nifti_pair(tmp_path):

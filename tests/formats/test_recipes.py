@@ -216,3 +216,48 @@ def test_a_recipe_of_ones_own(tmp_path):
         path.write_text(f'name = "mine"\nabout = "x"\nlicense = "CC0"\n{wrong}')
         with pytest.raises(UsageError, match="no recipe"):
             read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("contrast = 'T1w'\nhandedness = 'Radiological'", "handedness is 'Radiological', not radiological or"),
+        ("contrast = 'T1w'\nplane = 'axial'", "plane is 'axial', not transverse or"),
+        ("contrast = 'T1w'\nvolume = '1'", "volume is '1', not a whole number"),
+        ("contrast = 'T1w'\nvolume = -1", "volume is -1"),
+        ("contrast = 'T1w'\nsidecar = 'SkullStripped'", "sidecar is 'SkullStripped', not a table"),
+        ("contrast = 'T1w'\nsidecar = { EchoTime = nan }", "JSON compliant"),
+        ("contrast = 'T1w'\ndicom = 'true'", "dicom is 'true'"),
+        ("contrast = '{suffx}'", "{suffx} names {suffx}, but its match has participant, suffix"),
+        ("contrast = '{}'", "{} names {}"),
+        ("contrast = '{suffix.upper}'", "names {suffix.upper}"),
+        ("contrast = '{suffix:d}'", "Unknown format code"),
+        ("contrast = 'T1w'\nentities = { acq = '{mm}' }", "{mm} names {mm}"),
+        ("contrast = 'T1w'\nentities = { echo = '1' }", "unknown entity echo"),
+    ],
+)
+def test_a_recipe_that_says_what_nobody_understands_is_refused_when_read(tmp_path, lines, reason):
+    path = tmp_path / "mine.toml"
+    match = "(?P<participant>P[0-9]+)_(?P<suffix>T[12]w)"
+    path.write_text(f"name = 'x'\nabout = 'x'\nlicense = 'x'\n[[scan]]\nmatch = '{match}'\n{lines}\n")
+    with pytest.raises(UsageError, match="no recipe: ") as error:
+        read_recipe(str(path))
+    assert reason in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "group", "reason"),
+    [
+        ("subjects = 'by table'", "participant", "has no group scan"),
+        ("", "scan", "has no group participant"),
+        ("sessions = 'Order'", "participant", "sessions is 'Order'"),
+        ("participants = ['site']", "participant", "participants names site"),
+    ],
+)
+def test_a_recipe_needs_the_groups_that_it_speaks_of(tmp_path, lines, group, reason):
+    path = tmp_path / "mine.toml"
+    scan = f"[[scan]]\nmatch = '(?P<{group}>P[0-9]+)'\ncontrast = 'T1w'\n"
+    path.write_text(f"name = 'x'\nabout = 'x'\nlicense = 'x'\n{lines}\n{scan}")
+    with pytest.raises(UsageError) as error:
+        read_recipe(str(path))
+    assert reason in error.value.message

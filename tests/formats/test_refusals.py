@@ -88,7 +88,26 @@ def outside_of_its_folder(folder):
     return written(path, path.read_bytes().replace(b"a.raw", b"../secret.raw"))
 
 
+def longer(path, content=b"x" * 20):
+    """Put bytes that no header speaks of before the voxels."""
+    path.write_bytes(content + path.read_bytes())
+
+
 CASES = {
+    "a raw MetaImage with an unexplained header": (
+        lambda f: (write_metaimage(f / "a.mhd", DATA, AFFINE, packed=False), longer(f / "a.raw"))[0],
+        "20 bytes more than the 3360",
+    ),
+    "a raw NRRD that is longer": (
+        lambda f: written(
+            f / "a.nrrd", write_nrrd(f / "b.nrrd", DATA, AFFINE, packed=False).read_bytes() + b"x" * 20
+        ),
+        "20 bytes more than the 3360",
+    ),
+    "a truncated raw NRRD": (
+        lambda f: cut(write_nrrd(f / "a.nrrd", DATA, AFFINE, packed=False), 0.8),
+        "truncated: ",
+    ),
     "a truncated NIfTI": (lambda f: cut(write_nifti(f / "a.nii", DATA, AFFINE)), "truncated"),
     "a truncated NIfTI, packed": (
         lambda f: cut(write_nifti(f / "a.nii.gz", DATA, AFFINE)),

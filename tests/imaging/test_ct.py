@@ -46,6 +46,14 @@ def test_what_has_no_air_is_refused(skull):
     assert "intercept" in error.value.hint
 
 
+@pytest.mark.parametrize("shift", [1024, 2000])
+def test_padding_is_no_air(skull, shift):
+    data = skull[0].get_fdata(dtype=np.float32) + shift
+    data[:2] = -2000
+    with pytest.raises(DataError, match="no Hounsfield units"):
+        hounsfield(nib.Nifti1Image(data, skull[0].affine))
+
+
 def test_the_brain_is_what_bone_encloses(skull):
     image, ball = skull
     brain = find_brain(image, "ct")
