@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bidsapp.formats.discover import Found
 
 SEVERAL_PATIENTS = "slices of several patients: put those of each into a folder of their own"
+NO_PLACE = "a series that does not say where its slices lie, such as a dose report or a screenshot: no volume"
 NO_LABEL = "nothing in its name could be the label of a participant: write a mapping"
 
 
@@ -69,7 +70,7 @@ def _of(candidate: Found) -> Sequence[_Guess | str | AppError]:
 def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     """Guess every series of a DICOM folder by itself."""
     from bidsapp.formats.dicom import dicom_files, series_source
-    from bidsapp.formats.series import by_number, series_of
+    from bidsapp.formats.series import NoPlaceError, by_number, series_of
 
     try:
         series = series_of(dicom_files(candidate.path))
@@ -80,8 +81,11 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     if len({patient for one in series for patient in one.patients}) > 1:
         return [SEVERAL_PATIENTS]
     numbers = by_number(series)
-    made: list[_Guess | str] = []
+    made: list[_Guess | str | AppError] = []
     for one in series:
+        if one.fault is not None:
+            made.append(NO_PLACE if isinstance(one.fault, NoPlaceError) else one.fault)
+            continue
         if len(series) > 1 and one.number not in numbers:
             made.append(f"several series {one.number} in one folder: put each into a folder of its own")
             continue
