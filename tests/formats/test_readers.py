@@ -118,6 +118,14 @@ def test_parrec_tells_the_protocol_of_the_volume_that_is_chosen(tmp_path):
     assert "FlipAngle" not in weighted.sidecar  # its slices have several
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_parrec_may_name_anybody_in_any_encoding(tmp_path, encoding):
+    data, affine = image()
+    path = write_parrec(tmp_path / "a.PAR", data, affine)
+    path.write_bytes(path.read_text().replace("Jane Planted", "Jürgen Müller").encode(encoding))
+    assert_same(read_volume(path, PLAIN), data, affine, atol=2e-3)
+
+
 def test_mgz(tmp_path):
     data, affine = image()
     nib.save(nib.MGHImage(data.astype(np.int32), oblique(affine)), tmp_path / "a.mgz")
