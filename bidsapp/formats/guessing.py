@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError, InputOutputError
 from bidsapp.formats.mapping import CONTRASTS, Item, numbered
-from bidsapp.formats.names import NO_SCAN, Person, contrast_of, is_no_scan, person_of, session_of
+from bidsapp.formats.names import (
+    ENHANCED,
+    NO_SCAN,
+    Person,
+    contrast_of,
+    is_enhanced_ct,
+    is_no_scan,
+    person_of,
+    session_of,
+)
 from bidsapp.formats.recognize import unreadable
 from bidsapp.formats.sorting import SHOWN, Sorted
+from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -64,7 +74,7 @@ def guess(found: Sequence[Found]) -> Sorted:
 def _of(candidate: Found) -> Sequence[_Guess | str | AppError]:
     if candidate.aside:
         return [candidate.aside]
-    return _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
+    return _guessed_series(candidate) if candidate.dicom else [_guessed(candidate)]
 
 
 def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
@@ -89,7 +99,7 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
         if len(series) > 1 and one.number not in numbers:
             made.append(f"several series {one.number} in one folder: put each into a folder of its own")
             continue
-        guessed = _guessed(candidate, "ct" if one.modality == "CT" else one.description)
+        guessed = _guessed(candidate, one.description, ct=one.modality == "CT")
         if isinstance(guessed, _Guess):
             item = guessed.item
             if len(series) > 1:
@@ -100,7 +110,8 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     return made
 
 
-def _guessed(candidate: Found, described: str) -> _Guess | str:
+def _guessed(candidate: Found, description: str = "", *, ct: bool = False) -> _Guess | str:
+    described = CT if ct else description  # what a CT is called may sound like an MR contrast
     # The source folder itself has no name below itself: it may hold the slices of one head.
     parts = PurePosixPath(candidate.name).parts or (candidate.path.resolve().name,)
     folders, stem = parts[:-1], parts[-1].split(".")[0]
@@ -109,6 +120,8 @@ def _guessed(candidate: Found, described: str) -> _Guess | str:
     contrast, entities = contrast_of((described, stem, *reversed(folders)))
     if contrast not in CONTRASTS:
         return contrast
+    if contrast == CT and is_enhanced_ct((description, stem)):
+        return ENHANCED
     source = candidate.path.resolve().parents[len(parts) - 1].name
     person = person_of(folders, stem, source)
     if not person.label:

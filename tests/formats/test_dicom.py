@@ -14,6 +14,7 @@ from bidsapp.formats import dicom
 from bidsapp.formats.deidentify import NUMBERS, WORDS, allowed
 from bidsapp.formats.discover import discover
 from bidsapp.formats.guessing import NO_PLACE, SEVERAL_PATIENTS, guess
+from bidsapp.formats.names import ENHANCED
 from bidsapp.formats.reading import digest_of, read_volume
 from bidsapp.formats.series import series_of
 from bidsapp.formats.volume import ReadOptions
@@ -136,6 +137,14 @@ def test_a_guess_tells_series_by_what_they_are_called(tmp_path):
     made = guess(discover(tmp_path))
     found = [(item.source.name, item.participant, item.contrast) for item in made.items]
     assert found == [("patient01#4", "01", "FLAIR"), ("patient01#3", "01", "T1w")]
+
+
+def test_a_guess_leaves_out_a_ct_that_is_described_with_a_contrast_agent(tmp_path):
+    for number, words in ((3, "HEAD PLAIN 5.0"), (4, "CTA HEAD POST CONTRAST")):
+        write_dicom(tmp_path / f"p0{number}", *ct_head(), number=number, modality="CT", description=words)
+    made = guess(discover(tmp_path))
+    assert [item.goal for item in made.items] == ["sub-03/ct/sub-03_ct.nii.gz"]
+    assert made.left_out == {ENHANCED: ["p04"]}
 
 
 def test_two_patients_never_become_one(tmp_path):
