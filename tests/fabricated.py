@@ -180,6 +180,23 @@ def write_parrec(path, data, affine, *, slope=1.0, intercept=0.0):
     return path
 
 
+def write_dual_echo(path, first, second, affine, *, times=("15.00", "90.00")):
+    """Write PAR/REC of two echoes, slice by slice; the second echo's flip angles differ."""
+    lines = write_parrec(path, first, affine).read_text().splitlines(keepends=True)
+    count = first.shape[2]
+    head, rows = lines[:-count], [line.split() for line in lines[-count:]]
+    made = []
+    for k, row in enumerate(rows):
+        for echo, time in enumerate(times):
+            row[1], row[6], row[30], row[35] = str(echo + 1), str(2 * k + echo), time, str(90 + echo * k)
+            made.append(" ".join(row) + "\n")
+    text = "".join(head).replace("echoes              :   1", "echoes              :   2") + "".join(made)
+    path.write_text(text)
+    both = np.stack([first, second], axis=-1)[::-1, ::-1].transpose(0, 1, 3, 2)
+    path.with_suffix(".REC").write_bytes(both.astype("<u2").tobytes("F"))
+    return path
+
+
 def write_analyze(path, data, spacing=(2.0, 1.5, 3.0), orient=0):
     """Write an Analyze pair; `data` is in the order of the file."""
     header = nib.AnalyzeHeader()

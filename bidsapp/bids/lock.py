@@ -1,4 +1,4 @@
-"""One job at a time: for the files of the derivatives that every job reads, adds to and writes again."""
+"""One job at a time: for the files of a dataset that every job reads, adds to and writes again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def locked(derivatives: Path, patience: float = PATIENCE) -> Iterator[None]:
+def locked(derivatives: Path, patience: float = PATIENCE, *, name: str = NAME) -> Iterator[None]:
     """Keep other jobs from the shared files for as long as the block lasts.
 
     Without the lock, of two jobs that read a table at once the later one would write it without the row of the
@@ -31,16 +31,18 @@ def locked(derivatives: Path, patience: float = PATIENCE) -> Iterator[None]:
     Parameters
     ----------
     derivatives : Path
-        The derivative dataset.
+        The derivative dataset, or another folder.
     patience : float
         Seconds to wait for the others.
+    name : str
+        A file in the folder that is never replaced; an empty one is made where there is none.
 
     Raises
     ------
     OSError
         The folder cannot be written.
     """
-    path = derivatives / NAME
+    path = derivatives / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="ascii") as file:
         _wait(file.fileno(), path, patience)

@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="convert what was guessed; otherwise it is only shown")
     subjects = "scan, participant, session: where a recipe's file names do not say who was scanned"
     parser.add_argument("--subjects", type=Path, metavar="TSV", help=subjects)
-    parser.add_argument("--name", metavar="TEXT", help="name of a new dataset (that of the recipe or folder)")
+    parser.add_argument("--name", metavar="TEXT", help="name of a new dataset (that of the recipe or BIDS_DIR)")
     side = "of Analyze: the first voxel of a row is the patient's right (radiological) or left; never guessed"
     parser.add_argument("--handedness", choices=("radiological", "neurological"), help=side)
     tilt = "sheared axes, such as a tilted gantry's: refuse them (default), or interpolate onto straight axes"
@@ -115,7 +115,7 @@ def _chosen(given: argparse.Namespace) -> tuple[Sorted, str, str]:
     from bidsapp.formats.recipes import apply_recipe, read_recipe
     from bidsapp.formats.sorting import Sorted
 
-    name = given.source.resolve().name
+    name = given.bids_dir.resolve().name  # not of the source, which is often called as a patient is
     if given.mapping:
         check_folder(given.source)
         return Sorted(read_mapping(given.mapping, given.source)), name, ""

@@ -14,7 +14,7 @@ from bidsapp import __version__
 from bidsapp.bids.names import sidecar
 from bidsapp.bids.sink import write_image
 from bidsapp.errors import AppError, CannotCreateError, ExitCode, InputOutputError
-from bidsapp.formats.dataset import begin_dataset, finish_dataset, read_provenance, write_provenance
+from bidsapp.formats.dataset import add_provenance, begin_dataset, finish_dataset, read_provenance
 from bidsapp.formats.reading import UNREADABLE, digest_of, format_of, read_volume
 from bidsapp.formats.volume import ReadOptions
 
@@ -94,8 +94,8 @@ def convert(
             if made is not None:
                 begin_dataset(root, name, licence)
                 _write(item, made[0], root / item.goal)
-                rows[item.goal] = made[1]  # not before: of an image that could not be written the old row holds
-                write_provenance(root, rows)
+                # Not before: of an image that could not be written the old row holds.
+                rows = add_provenance(root, made[1])
         except AppError as error:
             outcome.refused.append(error)
             continue

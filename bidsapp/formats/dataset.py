@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bidsapp import __version__, text
+from bidsapp.bids.lock import locked
 from bidsapp.bids.sink import write_json, write_text, write_tsv
 from bidsapp.errors import DataError, UsageError
 from bidsapp.records import CT
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PROVENANCE = "sourcedata/provenance.tsv"
+# No root file: others may have made the dataset, and theirs may be missing, or be replaced by an editor.
+LOCK = "sourcedata/provenance.lock"
 COLUMNS = ("filename", "source", "sha256", "format", "options", "conversion", "software")
 IGNORED = ("ct", "*_ct.*")
 README = """# {name}
@@ -46,24 +49,27 @@ def check_root(root: Path, source: Path) -> None:
         _check_raw(description)
         read_table(root / "participants.tsv")
         _lines(root / ".bidsignore")
+    elif (root / LOCK).is_file():
+        return  # another job is about to write the description
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root}: exists, and is no BIDS dataset", "give a new folder, or a dataset to add to")
 
 
 def begin_dataset(root: Path, name: str, licence: str) -> None:
     """Write description and README of a new dataset; one that is there stays as it is."""
-    description = root / "dataset_description.json"
-    if description.is_file():
-        return
-    content = {
-        "Name": name,
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "raw",
-        **({"License": licence} if licence else {}),
-        "GeneratedBy": [{"Name": "synthprep-bidsify", "Version": __version__}],
-    }
-    write_text(README.format(name=name, version=__version__), root / "README.md")
-    write_json(content, description)
+    with locked(root, name=LOCK):
+        description = root / "dataset_description.json"
+        if description.is_file():
+            return
+        content = {
+            "Name": name,
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "raw",
+            **({"License": licence} if licence else {}),
+            "GeneratedBy": [{"Name": "synthprep-bidsify", "Version": __version__}],
+        }
+        write_text(README.format(name=name, version=__version__), root / "README.md")
+        write_json(content, description)
 
 
 def finish_dataset(root: Path, items: Iterable[Item]) -> None:
@@ -72,6 +78,15 @@ def finish_dataset(root: Path, items: Iterable[Item]) -> None:
     Rows and columns that are there stay, also those of people who have no folder yet.
     """
     items = list(items)
+    with locked(root, name=LOCK):
+        _add_participants(root, items)
+        if any(item.contrast == CT for item in items):
+            file = root / ".bidsignore"
+            lines = _lines(file)
+            write_text("\n".join([*lines, *(line for line in IGNORED if line not in lines)]) + "\n", file)
+
+
+def _add_participants(root: Path, items: Iterable[Item]) -> None:
     table = root / "participants.tsv"
     known = {row["participant_id"]: row for row in read_table(table) if row.get("participant_id")}
     for item in items:
@@ -81,10 +96,6 @@ def finish_dataset(root: Path, items: Iterable[Item]) -> None:
     columns = list(dict.fromkeys(["participant_id", *(name for row in known.values() for name in row)]))
     rows: list[Mapping[str, Any]] = [{**known.get(label, {}), "participant_id": label} for label in there]
     write_tsv(rows, table, columns)
-    if any(item.contrast == CT for item in items):
-        file = root / ".bidsignore"
-        lines = _lines(file)
-        write_text("\n".join([*lines, *(line for line in IGNORED if line not in lines)]) + "\n", file)
 
 
 def read_provenance(root: Path) -> dict[str, dict[str, str]]:
@@ -93,9 +104,12 @@ def read_provenance(root: Path) -> dict[str, dict[str, str]]:
     return {row["filename"]: row for row in rows if row["filename"]}
 
 
-def write_provenance(root: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the table, sorted by image."""
-    write_tsv([rows[name] for name in sorted(rows)], root / PROVENANCE, COLUMNS)
+def add_provenance(root: Path, row: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Add the row of an image to the table, or replace it; return all rows, also those of other jobs."""
+    with locked(root, name=LOCK):
+        rows = read_provenance(root) | {row["filename"]: row}
+        write_tsv([rows[name] for name in sorted(rows)], root / PROVENANCE, COLUMNS)
+    return rows
 
 
 def read_table(path: Path) -> Sequence[dict[str, str]]:

@@ -77,11 +77,13 @@ def chosen_series(source: Path) -> Series:
     if len({patient for series in wanted for patient in series.patients}) > 1:
         raise DataError(f"{source}: slices of several patients", OWN_FOLDER)
     if len(wanted) == 1:
+        if wanted[0].fault is not None:
+            raise wanted[0].fault
         return wanted[0]
     there = ", ".join(f"{one.number} ({len(one.files)} files)" for one in found)
     if not wanted:
         raise DataError(f"{folder}: no series {number}; there is {there}", "check the mapping")
-    named = [one for one in by_number(found) if number is None]
+    named = [known for known, one in by_number(found).items() if number is None and one.fault is None]
     hint = f"name one in the mapping, as {folder.name}#{named[0]}" if named else OWN_FOLDER
     raise DataError(f"{folder}: mixed series, {len(wanted)} in one folder: {there}", hint)
 

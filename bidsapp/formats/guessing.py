@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from bidsapp.errors import DataError, InputOutputError
 from bidsapp.formats.mapping import CONTRASTS, Item, numbered
-from bidsapp.formats.names import NO_SCAN, Person, contrast_of, is_no_scan, person_of, session_of
+from bidsapp.formats.names import (
+    ENHANCED,
+    NO_SCAN,
+    Person,
+    contrast_of,
+    is_enhanced_ct,
+    is_no_scan,
+    person_of,
+    session_of,
+)
 from bidsapp.formats.recognize import unreadable
 from bidsapp.formats.sorting import SHOWN, Sorted
+from bidsapp.records import CT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
     from bidsapp.formats.discover import Found
 
 SEVERAL_PATIENTS = "slices of several patients: put those of each into a folder of their own"
+NO_PLACE = "a series that does not say where its slices lie, such as a dose report or a screenshot: no volume"
 NO_LABEL = "nothing in its name could be the label of a participant: write a mapping"
 
 
@@ -63,13 +74,13 @@ def guess(found: Sequence[Found]) -> Sorted:
 def _of(candidate: Found) -> Sequence[_Guess | str | AppError]:
     if candidate.aside:
         return [candidate.aside]
-    return _guessed_series(candidate) if candidate.dicom else [_guessed(candidate, "")]
+    return _guessed_series(candidate) if candidate.dicom else [_guessed(candidate)]
 
 
 def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     """Guess every series of a DICOM folder by itself."""
     from bidsapp.formats.dicom import dicom_files, series_source
-    from bidsapp.formats.series import by_number, series_of
+    from bidsapp.formats.series import NoPlaceError, by_number, series_of
 
     try:
         series = series_of(dicom_files(candidate.path))
@@ -80,12 +91,15 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     if len({patient for one in series for patient in one.patients}) > 1:
         return [SEVERAL_PATIENTS]
     numbers = by_number(series)
-    made: list[_Guess | str] = []
+    made: list[_Guess | str | AppError] = []
     for one in series:
+        if one.fault is not None:
+            made.append(NO_PLACE if isinstance(one.fault, NoPlaceError) else one.fault)
+            continue
         if len(series) > 1 and one.number not in numbers:
             made.append(f"several series {one.number} in one folder: put each into a folder of its own")
             continue
-        guessed = _guessed(candidate, "ct" if one.modality == "CT" else one.description)
+        guessed = _guessed(candidate, one.description, ct=one.modality == "CT")
         if isinstance(guessed, _Guess):
             item = guessed.item
             if len(series) > 1:
@@ -96,7 +110,8 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     return made
 
 
-def _guessed(candidate: Found, described: str) -> _Guess | str:
+def _guessed(candidate: Found, description: str = "", *, ct: bool = False) -> _Guess | str:
+    described = CT if ct else description  # what a CT is called may sound like an MR contrast
     # The source folder itself has no name below itself: it may hold the slices of one head.
     parts = PurePosixPath(candidate.name).parts or (candidate.path.resolve().name,)
     folders, stem = parts[:-1], parts[-1].split(".")[0]
@@ -105,6 +120,8 @@ def _guessed(candidate: Found, described: str) -> _Guess | str:
     contrast, entities = contrast_of((described, stem, *reversed(folders)))
     if contrast not in CONTRASTS:
         return contrast
+    if contrast == CT and is_enhanced_ct((description, stem)):
+        return ENHANCED
     source = candidate.path.resolve().parents[len(parts) - 1].name
     person = person_of(folders, stem, source)
     if not person.label:

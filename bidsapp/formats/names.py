@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NO_SCAN = "named like a mask, a map or another kind of series"
 NO_CONTRAST = "its contrast could not be told"
 POST = "“post” may mean a contrast agent or a later time: write a mapping"
+ENHANCED = "a CT with a contrast agent, so its Hounsfield units are others: write a mapping, with ce"
 GADOLINIUM = {"ce": "gadolinium"}
 # A digit or a separator follows: `\b` does not see the end of a word before an underscore.
 END = r"(?![a-z])"
@@ -36,6 +37,11 @@ WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (r"(?<!c)t2", "T2w", {}),
     (r"(^|[^a-z])pd(w|[^a-z]|$)", "PDw", {}),
     (r"(^|[^a-z])ct([^a-z]|$)", CT, {}),
+)
+AGENT_IN_CT = re.compile(
+    rf"{NOT_BEFORE}(?<!w/o[-_ ])(?<!wo[-_ ])(?:contrast|(?:post|ce|km|cta|ctp|cect){END}{LATER})"
+    rf"|\+ ?c{END}|(?<![a-z])(?:c\+|(?:post[-_ ]?contrast|angio(?:gra[a-z]*)?|perfusion){END})",
+    re.I,
 )
 BARE = re.compile(rf"(?:{T1}|t2f?|t2[-_ ]?star|pd|ct|flair|post)w?[-_ +]*(?:ce|c|gd|km|post)?", re.I)
 # `c1` and the like before a name are SPM's tissue maps.
@@ -87,6 +93,11 @@ def contrast_of(texts: Sequence[str]) -> tuple[str, Mapping[str, str]]:
             if re.search(pattern, text, re.I):
                 return contrast, entities
     return NO_CONTRAST, {}
+
+
+def is_enhanced_ct(texts: Sequence[str]) -> bool:
+    """Return whether what a CT is called speaks of a contrast agent."""
+    return any(map(AGENT_IN_CT.search, texts))
 
 
 def is_no_scan(folders: Sequence[str], texts: Sequence[str]) -> bool:

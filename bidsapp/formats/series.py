@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,12 @@ WANTED = (
 )
 INSTALL = "pip install 'synthprep[dicom]'"
 APART = "convert each of its volumes by itself, or leave the series out"
+# What headers that break the rules of DICOM make pydicom and numpy raise.
+ODD = (AttributeError, TypeError, ValueError, IndexError, OverflowError)
+
+
+class NoPlaceError(DataError):
+    """A series of which no file says where it lies: a dose report, a screenshot."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +83,25 @@ class Series:
         Whether no file has an intercept other than 0.
     patients : frozenset of str
         Whose its files say they are: to tell people apart, and for nothing else.
+    fault : DataError or None
+        Why it cannot be used; to be raised where it is chosen, for the other series of its folder may be good.
     """
 
     files: tuple[Path, ...]
-    number: str
-    description: str
-    modality: str
-    slices: tuple[Slice, ...]
-    unshifted: bool
-    patients: frozenset[str] = field(repr=False)
+    number: str = "?"
+    description: str = ""
+    modality: str = ""
+    slices: tuple[Slice, ...] = ()
+    unshifted: bool = False
+    patients: frozenset[str] = field(default=frozenset(), repr=False)
+    fault: DataError | None = None
 
 
 def series_of(files: Sequence[Path]) -> list[Series]:
-    """Group DICOM files by series, in the order of their numbers; what holds no image is passed over."""
+    """Group DICOM files by series, in the order of their numbers; what holds no image is passed over.
+
+    A series that cannot be used says why, and costs only itself.
+    """
     try:
         from pydicom import dcmread
         from pydicom.errors import InvalidDicomError
@@ -109,22 +121,24 @@ def series_of(files: Sequence[Path]) -> list[Series]:
 
 def _series(group: Sequence[tuple[Path, Any]]) -> Series:
     first = group[0][1]
+    series = Series(tuple(path for path, _ in group))
     try:
-        slices = tuple(place for path, header in group for place in _slices(path, header))
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{group[0][0]}: damaged DICOM header: {error}", "fetch the series again") from error
-    words = (str(first.get(name) or "") for name in ("SeriesDescription", "ProtocolName"))
-    intercepts = {float(header.get("RescaleIntercept") or 0) for _, header in group}
-    number = first.get("SeriesNumber")
-    return Series(
-        tuple(path for path, _ in group),
-        "?" if number is None else str(int(number)),
-        " ".join(word for word in words if word),
-        str(first.get("Modality") or ""),
-        slices,
-        intercepts == {0.0},
-        frozenset(str(header.get("PatientID") or "").strip() for _, header in group),
-    )
+        number = first.get("SeriesNumber")
+        words = (str(first.get(name) or "") for name in ("SeriesDescription", "ProtocolName"))
+        series = replace(
+            series,
+            number="?" if number is None else str(int(number)),
+            description=" ".join(word for word in words if word),
+            modality=str(first.get("Modality") or ""),
+            patients=frozenset(str(header.get("PatientID") or "").strip() for _, header in group),
+        )
+        intercepts = {float(header.get("RescaleIntercept") or 0) for _, header in group}
+        return replace(series, slices=_placed(group), unshifted=intercepts == {0.0})
+    except DataError as error:
+        return replace(series, fault=error)
+    except ODD as error:
+        fault = DataError(f"{group[0][0]}: damaged DICOM header: {error}", "fetch the series again")
+        return replace(series, fault=fault)
 
 
 def by_number(found: Sequence[Series]) -> dict[str, Series]:
@@ -133,12 +147,25 @@ def by_number(found: Sequence[Series]) -> dict[str, Series]:
     return {one.number: one for one in found if one.number.isdecimal() and often[one.number] == 1}
 
 
-def _slices(path: Path, header: Any) -> list[Slice]:
+def _placed(group: Sequence[tuple[Path, Any]]) -> tuple[Slice, ...]:
+    """Return where the slices of a series lie."""
+    lost = [path for path, header in group if not _says_where(header)]
+    if lost:
+        kind = NoPlaceError if len(lost) == len(group) else DataError
+        raise kind(f"{lost[0]}: does not say where its slice lies", "it is no volume; leave the series out")
+    return tuple(place for _, header in group for place in _slices(header))
+
+
+def _says_where(header: Any) -> bool:
+    single = ("ImagePositionPatient", "ImageOrientationPatient")
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    return bool(frames) or all(header.get(name) is not None for name in single)
+
+
+def _slices(header: Any) -> list[Slice]:
     """Return where the slices of a file lie: one, or as many as an enhanced file has frames."""
     frames = header.get("PerFrameFunctionalGroupsSequence")
     if not frames:
-        if header.get("ImagePositionPatient") is None or header.get("ImageOrientationPatient") is None:
-            raise DataError(f"{path}: does not say where its slice lies", "it is no volume; leave the series out")
         return [_slice(header, header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing)]
     shared = header.SharedFunctionalGroupsSequence[0]
     placed = []
@@ -153,7 +180,7 @@ def _slices(path: Path, header: Any) -> list[Slice]:
 def _slice(header: Any, position: Any, orientation: Any, spacing: Any) -> Slice:
     directions = np.array([float(n) for n in orientation]).reshape(2, 3)
     grid = (float(header.Rows), float(header.Columns), *(float(n) for n in spacing))
-    return Slice(np.array([float(n) for n in position]), directions, grid)
+    return Slice(np.array([float(n) for n in position]).reshape(3), directions, grid)
 
 
 def check_series(name: str, series: Series) -> float:

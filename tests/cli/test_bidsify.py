@@ -38,6 +38,20 @@ def test_a_guess_is_shown_and_converted_only_when_it_is_agreed_to(source, tmp_pa
     assert (root / "participants.tsv").read_text() == "participant_id\nsub-01\nsub-A7\n"
 
 
+@pytest.mark.parametrize("how", ["guess", "mapping"])
+def test_the_name_of_the_source_folder_reaches_no_file_at_the_root(source, tmp_path, how):
+    secret, root = source.rename(tmp_path / "Planted_Jane"), tmp_path / "study"
+    (tmp_path / "map.tsv").write_text(
+        "source\tparticipant\tsession\tcontrast\npatient01/T1W.nii.gz\t01\tn/a\tT1w\n"
+    )
+    words = {"guess": ["--guess", "--yes"], "mapping": ["--mapping", str(tmp_path / "map.tsv")]}[how]
+    assert main([str(secret), str(root), *words]) == 0
+    text = {path.name: path.read_text() for path in root.iterdir() if path.is_file()}
+    assert '"Name": "study"' in text["dataset_description.json"]
+    assert text["README.md"].startswith("# study\n")
+    assert not [name for name in text if "Planted" in text[name]]
+
+
 @pytest.mark.parametrize("numbers", [(3,), (3, 4)])
 def test_the_source_may_be_the_folder_of_slices_itself(numbers, tmp_path, capsys):
     pytest.importorskip("dcm2niix")

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import multiprocessing
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 
 from bidsapp.cli.bidsify import main
 from bidsapp.formats import conversion
+from bidsapp.formats.dataset import add_provenance, begin_dataset, finish_dataset, read_provenance
+from bidsapp.formats.mapping import Item
+from bidsapp.formats.volume import ReadOptions
 
 from ..fabricated import ct_head, image, write_analyze, write_metaimage, write_nifti
 
@@ -51,6 +55,7 @@ def test_a_dataset(places):
         "README.md",
         "dataset_description.json",
         "participants.tsv",
+        "sourcedata/provenance.lock",
         "sourcedata/provenance.tsv",
         *sorted(
             f"sub-0{n}/ses-A/{kind}/sub-0{n}_ses-A_{suffix}.{ending}"
@@ -112,6 +117,52 @@ def test_a_file_in_another_encoding_is_told_before_anything_is_converted(places,
     assert bidsify(places, A, C) == 65
     assert f"{root / name}: cannot be read: it is not in UTF-8 (byte 10)" in capsys.readouterr().err
     assert tree(root) == before
+
+
+def test_a_job_keeps_the_rows_of_another_that_ran_meanwhile(places):
+    source, root, _ = places
+    items = [Item(source / name, label, "A", "T1w") for name, label in (("a.nii.gz", "01"), ("b.mha", "02"))]
+
+    def meanwhile(number, _goal):
+        if number == 1:
+            conversion.convert([Item(source / "c.nii", "03", "A", "ct")], source, root, ReadOptions())
+
+    conversion.convert(items, source, root, ReadOptions(), on_item=meanwhile)
+    assert [row["source"] for row in provenance(root).values()] == ["a.nii.gz", "b.mha", "c.nii"]
+    assert len(conversion.convert(items, source, root, ReadOptions()).unchanged) == 2
+
+
+JOBS, ROUNDS = 3, 5
+
+
+def add_rows(root, job, start):
+    start.wait()
+    begin_dataset(root, f"of job {job}", "")
+    for number in range(ROUNDS):
+        label = f"{job}x{number}"
+        add_provenance(root, {"filename": label, "source": label})
+        finish_dataset(root, [Item(root, label, None, "T1w", about={"site": str(job)})])
+
+
+def test_jobs_at_once_lose_no_row(tmp_path):
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(JOBS)
+    jobs = [context.Process(target=add_rows, args=(tmp_path / "bids", job, start)) for job in range(JOBS)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    labels = {f"{job}x{number}" for job in range(JOBS) for number in range(ROUNDS)}
+    assert set(read_provenance(tmp_path / "bids")) == labels
+    table = (tmp_path / "bids/participants.tsv").read_text().splitlines()
+    assert sorted(table[1:]) == sorted(f"sub-{label}\t{label[0]}" for label in labels)
+
+
+def test_a_job_may_find_a_dataset_that_another_begins(places):
+    (places[1] / "sourcedata").mkdir(parents=True)
+    (places[1] / "sourcedata/provenance.lock").touch()
+    assert bidsify(places, A) == 0
+    assert (places[1] / "dataset_description.json").is_file()
 
 
 def test_another_source_does_not_overwrite_unasked(places, capsys):
@@ -227,7 +278,7 @@ def test_a_run_that_was_killed_goes_on(places, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conversion, "write_provenance", killed)
+    monkeypatch.setattr(conversion, "add_provenance", killed)
     assert bidsify(places, A, B) == 130
     monkeypatch.undo()
     assert bidsify(places, A, B) == 0

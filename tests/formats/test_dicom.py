@@ -13,8 +13,9 @@ from bidsapp.errors import DataError, InputOutputError
 from bidsapp.formats import dicom
 from bidsapp.formats.deidentify import NUMBERS, WORDS, allowed
 from bidsapp.formats.discover import discover
-from bidsapp.formats.guessing import SEVERAL_PATIENTS, guess
-from bidsapp.formats.reading import read_volume
+from bidsapp.formats.guessing import NO_PLACE, SEVERAL_PATIENTS, guess
+from bidsapp.formats.names import ENHANCED
+from bidsapp.formats.reading import digest_of, read_volume
 from bidsapp.formats.series import series_of
 from bidsapp.formats.volume import ReadOptions
 
@@ -141,6 +142,14 @@ def test_a_guess_tells_series_by_what_they_are_called(tmp_path):
     assert found == [("patient01#4", "01", "FLAIR"), ("patient01#3", "01", "T1w")]
 
 
+def test_a_guess_leaves_out_a_ct_that_is_described_with_a_contrast_agent(tmp_path):
+    for number, words in ((3, "HEAD PLAIN 5.0"), (4, "CTA HEAD POST CONTRAST")):
+        write_dicom(tmp_path / f"p0{number}", *ct_head(), number=number, modality="CT", description=words)
+    made = guess(discover(tmp_path))
+    assert [item.goal for item in made.items] == ["sub-03/ct/sub-03_ct.nii.gz"]
+    assert made.left_out == {ENHANCED: ["p04"]}
+
+
 def test_two_patients_never_become_one(tmp_path):
     write_dicom(tmp_path / "all/a", *image(seed=1), number=3, description="t1", PatientID="AA")
     write_dicom(tmp_path / "all/b", *image(seed=2), number=4, description="t2", PatientID="BB")
@@ -191,6 +200,63 @@ def test_a_damaged_folder_is_refused_by_a_guess_too(tmp_path):
     made = guess(discover(tmp_path))
     assert [item.participant for item in made.items] == ["01"]
     assert ["0005.dcm: no DICOM" in error.message for error in made.refused] == [True]
+
+
+def one_bad_series(tmp_path, change):
+    """Write series 3, a T1w, beside series 4, of which a header is odd, into one folder."""
+    for name, number in (("a", 3), ("b", 4)):
+        write_dicom(tmp_path / name, *image(seed=number), number=number, description="t1")
+    edit(tmp_path / "b", change)
+    (tmp_path / "study/p01").mkdir(parents=True)
+    for name in ("a", "b"):
+        for path in (tmp_path / name).iterdir():
+            path.rename(tmp_path / "study/p01" / f"{name}-{path.name}")
+    return tmp_path / "study"
+
+
+def test_a_dose_report_costs_only_itself(tmp_path):
+    study = one_bad_series(tmp_path, placeless)
+    volume = read_volume(study / "p01#3", PLAIN)
+    assert_same(volume, *image(seed=3), atol=1e-3)
+    assert len(digest_of(study / "p01#3")) == 64
+    for read in (digest_of, lambda source: read_volume(source, PLAIN)):
+        with pytest.raises(DataError, match=r"b-0000\.dcm: does not say where its slice lies"):
+            read(study / "p01#4")
+    with pytest.raises(DataError, match="mixed series, 2 in one folder") as error:
+        read_volume(study / "p01", PLAIN)
+    assert error.value.hint == "name one in the mapping, as p01#3"
+    made = guess(discover(study))
+    assert [item.source.name for item in made.items] == ["p01#3"]
+    assert (made.left_out, made.refused) == ({NO_PLACE: ["p01"]}, [])
+
+
+def set_odd(name, text):
+    def change(k, header):
+        from pydicom.dataelem import RawDataElement
+        from pydicom.tag import Tag
+
+        if k == 5 or name == "SeriesNumber":
+            tag = Tag(name)
+            vr = header[name].VR if name in header else "DS"
+            header._dict[tag] = RawDataElement(tag, vr, len(text), text, 0, False, True)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("SeriesNumber", b"12345A"), ("RescaleIntercept", b"0\\1 "), ("ImagePositionPatient", b"0\\0 ")],
+)
+def test_an_odd_value_in_a_header_is_refused_and_costs_only_its_series(tmp_path, name, text):
+    study = one_bad_series(tmp_path, set_odd(name, text))
+    assert_same(read_volume(study / "p01#3", PLAIN), *image(seed=3), atol=1e-3)
+    made = guess(discover(study))
+    assert [item.source.name for item in made.items] == ["p01#3"]
+    assert ["damaged DICOM header" in error.message for error in made.refused] == [True]
+    for path in (study / "p01").glob("a-*"):
+        path.unlink()
+    with pytest.raises(DataError, match="damaged DICOM header"):
+        digest_of(study / "p01")
 
 
 def test_a_folder_may_be_called_as_a_series_is(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.errors import NoInputError
 from bidsapp.formats.discover import Found
 from bidsapp.formats.guessing import NO_LABEL, guess
-from bidsapp.formats.names import NO_SCAN, POST
+from bidsapp.formats.names import ENHANCED, NO_SCAN, POST
 
 
 def guessed(*names):
@@ -87,6 +87,21 @@ def test_a_t1_after_contrast_is_told_from_one_before(name):
 @pytest.mark.parametrize("name", ["T1", "T1_pre_Gd", "T1_no_gd", "T1_post_op", "postop_T1", "T1_cor", "T1_gdansk"])
 def test_a_t1_before_contrast_is_no_other(name):
     assert guessed(f"s1/{name}.nii")[0] == {f"s1/{name}.nii": "sub-s1/anat/sub-s1_T1w.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CT_post_contrast", "CT_postcontrast", "CT_with_contrast", "CT+C", "CT_c+", "CTA_CT", "ct_angio", "CT_KM"],
+)
+def test_a_ct_with_a_contrast_agent_is_left_out(name):
+    assert guessed("s1/T2.nii", f"s1/{name}.nii")[1] == {ENHANCED: [f"s1/{name}.nii"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["CT", "CT_precontrast", "CT_pre_contrast", "CT_without_contrast", "CT_wo_contrast", "CT_noncontrast"]
+)
+def test_a_ct_without_one_is_not(name):
+    assert guessed(f"s1/{name}.nii")[0] == {f"s1/{name}.nii": "sub-s1/ct/sub-s1_ct.nii.gz"}
 
 
 def test_a_word_that_may_mean_contrast_or_a_time_is_left_out():

@@ -12,6 +12,7 @@ from ..fabricated import (
     image,
     oblique,
     write_analyze,
+    write_dual_echo,
     write_metaimage,
     write_minc2,
     write_nifti,
@@ -162,6 +163,25 @@ def test_parrec_is_scaled_as_on_the_console_and_keeps_the_name_to_itself(tmp_pat
         "InversionTime": 0.9,
         "SliceThickness": 3.0,
     }
+
+
+def test_parrec_tells_the_protocol_of_the_volume_that_is_chosen(tmp_path):
+    (first, affine), (second, _) = image(seed=1), image(seed=2)
+    path = write_dual_echo(tmp_path / "a.PAR", first, second, affine)
+    density, weighted = (read_volume(path, ReadOptions(volume=volume)) for volume in (0, 1))
+    assert_same(density, first, affine, atol=2e-3)
+    assert_same(weighted, second, affine, atol=2e-3)
+    assert (density.sidecar["EchoTime"], weighted.sidecar["EchoTime"]) == (0.015, 0.09)
+    assert density.sidecar["FlipAngle"] == 90
+    assert "FlipAngle" not in weighted.sidecar  # its slices have several
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_parrec_may_name_anybody_in_any_encoding(tmp_path, encoding):
+    data, affine = image()
+    path = write_parrec(tmp_path / "a.PAR", data, affine)
+    path.write_bytes(path.read_text().replace("Jane Planted", "Jürgen Müller").encode(encoding))
+    assert_same(read_volume(path, PLAIN), data, affine, atol=2e-3)
 
 
 def test_mgz(tmp_path):

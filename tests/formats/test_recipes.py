@@ -96,10 +96,10 @@ def test_brats_of_all_years():
         "sub-Brats18201301_ce-gadolinium_T1w.nii.gz",
         "BraTS20_Training_001/BraTS20_Training_001_flair.nii": "sub-BraTS20Training001/anat/"
         "sub-BraTS20Training001_FLAIR.nii.gz",
-        "BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz": "sub-BraTSGLI00000000/anat/"
-        "sub-BraTSGLI00000000_T1w.nii.gz",
-        "BraTS-GLI-00000-000/BraTS-GLI-00000-000-t2w.nii.gz": "sub-BraTSGLI00000000/anat/"
-        "sub-BraTSGLI00000000_T2w.nii.gz",
+        "BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz": "sub-BraTSGLI00000/ses-000/anat/"
+        "sub-BraTSGLI00000_ses-000_T1w.nii.gz",
+        "BraTS-GLI-00000-000/BraTS-GLI-00000-000-t2w.nii.gz": "sub-BraTSGLI00000/ses-000/anat/"
+        "sub-BraTSGLI00000_ses-000_T2w.nii.gz",
     }
     assert goals("BraTS", *names) == names
     items, left_out = sorted_out(
@@ -111,6 +111,25 @@ def test_brats_of_all_years():
     assert [len(names) for names in left_out.values()] == [2]
     assert items[old.format("T1")].about == {"grade": "HGG"}
     assert all(item.sidecar == {"SkullStripped": True} for item in items.values())
+
+
+def test_time_points_of_brats_are_of_one_participant():
+    old = "{0}/VSD.Brain.XX.O.MR_T1.354/VSD.Brain.XX.O.MR_T1.354.mha"
+    new = "ASNR-MICCAI-BraTS2023/{0}/{0}-t1n.nii.gz"
+    made = goals(
+        "BraTS",
+        *(old.format(f"HGG/brats_tcia_pat153_{when}") for when in ("0002", "0181")),
+        *(new.format(f"BraTS-{whose}") for whose in ("GLI-00005-100", "GLI-00005-101", "MET-00005-000")),
+        new.format("BraTS-GoAT-00012"),
+    )
+    assert sorted(made.values()) == [
+        "sub-BraTSGLI00005/ses-100/anat/sub-BraTSGLI00005_ses-100_T1w.nii.gz",
+        "sub-BraTSGLI00005/ses-101/anat/sub-BraTSGLI00005_ses-101_T1w.nii.gz",
+        "sub-BraTSGoAT00012/anat/sub-BraTSGoAT00012_T1w.nii.gz",
+        "sub-BraTSMET00005/ses-000/anat/sub-BraTSMET00005_ses-000_T1w.nii.gz",
+        "sub-bratstciapat153/ses-0002/anat/sub-bratstciapat153_ses-0002_T1w.nii.gz",
+        "sub-bratstciapat153/ses-0181/anat/sub-bratstciapat153_ses-0181_T1w.nii.gz",
+    ]
 
 
 def test_isbi():
