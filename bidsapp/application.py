@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 # What must be as it was for an image to be used again. The fold is another one where a visit has come since by
 # which the bundle knows the participant.
-SAME = ("InputsSHA256", "SpatialReference", "IntensityScale", "InTrainingSet", "Fold")
+SAME = ("Description", "InputsSHA256", "SpatialReference", "IntensityScale", "InTrainingSet", "Fold")
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def _sidecar(
         scale=rendering.scale,
         source_sha256=visit.pair.fingerprint,
         reference=rendering.reference,
-        sloppy=settings.sloppy,
+        sloppy=bundle.sloppy or visit.pair.sloppy,
         resampled=rendering.resampled,
         scale_of=rendering.scale_of,
         around_mm=visit.pair.margin_mm,

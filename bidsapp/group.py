@@ -174,8 +174,11 @@ def _gathered(settings: Settings, *, may_miss: bool) -> Gathered:
 
 
 def _within(settings: Settings, gathered: Gathered) -> Gathered:
-    """Return the visits with the range within which is learned and measured."""
-    visits = [replace(v, pair=replace(v.pair, axial_range=settings.axial)) for v in gathered.visits]
+    """Return the visits with the range within which is learned and measured, and whether it is for tests only."""
+    visits = [
+        replace(v, pair=replace(v.pair, axial_range=settings.axial, sloppy=settings.sloppy or v.pair.sloppy))
+        for v in gathered.visits
+    ]
     return replace(gathered, visits=tuple(visits))
 
 

@@ -269,6 +269,8 @@ class Pair:
         For a CT: the normalized value of no signal in each source, so that air is the same number in all visits.
     quality : tuple of (Mapping of str to float)
         Of each source: its quality numbers, by the column of ``scans.tsv`` that has them.
+    sloppy : bool
+        Whether its images, or what this run makes of them, are for tests only.
     """
 
     visit: str
@@ -283,6 +285,7 @@ class Pair:
     margin_mm: float = 0.0
     zeros: tuple[float | None, ...] = ()
     quality: tuple[Mapping[str, float], ...] = field(default=(), compare=False)
+    sloppy: bool = False
 
     @property
     def hounsfield(self) -> bool:

@@ -123,7 +123,7 @@ def _report(
         skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
         figures=_figures(predictions),
         methods=readable(methods_of(settings, bundle)),
-        sloppy=settings.sloppy,
+        sloppy=settings.sloppy or bundle.sloppy or any(p.visit.pair.sloppy for p in predictions),
         **of_cohort(settings, gathered),
         **of_bundle(bundle),
     )

@@ -20,13 +20,15 @@ CALIBRATION = Calibration(
 HU = IntensityScale("hu", 0.0, 1000.0)
 
 
-def write_visit(out, visit, flags="", *, method="robust", spacing=2.0, sha256="f" * 64, shape=(5, 6, 7)):
+def write_visit(
+    out, visit, flags="", *, method="robust", spacing=2.0, sha256="f" * 64, shape=(5, 6, 7), sloppy=False
+):
     """Write a visit's images of noise, sidecars and table; `flags` are those of the FLAIR."""
     affine = np.diag([spacing, spacing, spacing, 1])
     image = nib.Nifti1Image(np.random.default_rng(0).normal(size=shape), affine)
     image.set_sform(affine, 1)
     reference = names.preproc(visit, visit.scan("T1w"), "T1w")
-    about = sidecars.Provenance(reference, "T1w")
+    about = sidecars.Provenance(reference, "T1w", sloppy=sloppy)
     rows = []
     for scan in visit.scans:
         scale = HU if scan.contrast == CT else dataclasses.replace(SCALE, method=method)

@@ -19,6 +19,7 @@ from bidsapp.synthesis.manifest import Images
 from bidsapp.synthesis.networks import build_network
 from bidsapp.synthesis.plan import make_plan
 
+from .bundles import small_bundle
 from .derived import CALIBRATION, SCALE, write_visit
 
 GRANT = Grant(1, 4.0, 0, ())
@@ -62,6 +63,7 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     assert [(status.visit, status.state) for status in statuses] == [(f"sub-0{n}", "done") for n in range(1, 6)]
     bundle = read_bundle(settings.output_dir / "models/T1w+T2w-to-FLAIR_unet")
     assert bundle.plan.sources_may_miss
+    assert bundle.sloppy
     assert {split.visit for split in bundle.splits if split.trained_on} == {f"sub-0{n}" for n in range(1, 5)}
 
     name, whole = sidecar_of(settings, "01")
@@ -161,6 +163,30 @@ def test_a_visit_that_cannot_be_used_still_tells_whom_the_bundle_knows(settings)
     )
     acquainted = said_of("B")  # the image of before was also made by the network that has seen them
     assert (acquainted["InTrainingSet"], acquainted["Fold"]) == (True, 1)
+
+
+def test_images_of_sloppy_inputs_or_networks_say_so(settings):
+    out = settings.output_dir.with_name("other")
+    settings = replace(settings, source=("T1w",), allow_missing_source=False, output_dir=out, sloppy=False)
+    for subject in ("8", "9"):
+        write_visit(out, visit_of(subject, "T1w"), sha256=subject, shape=(12, 14, 16), sloppy=subject == "9")
+
+    def said(*, sloppy_bundle, **changes):
+        bundle = small_bundle(settings.work / "bundle", sloppy=sloppy_bundle)
+        group.run(replace(settings, model=bundle.path, **changes), GRANT)
+        found = [
+            json.loads(path.read_text())["Description"].startswith("SLOPPY: ")
+            for subject in ("8", "9")
+            for desc in ("synth", "synthUncertainty")
+            for path in (out / f"sub-{subject}/anat").glob(f"*desc-{desc}_FLAIR.json")
+        ]
+        return found, "A coarse trial run" in (out / "group.html").read_text()
+
+    assert said(sloppy_bundle=False) == ([False, False, True, True], True)
+    # The same networks, and images that are there: their sidecars are written anew.
+    assert said(sloppy_bundle=True) == ([True] * 4, True)
+    assert said(sloppy_bundle=False, participant_label=("8",)) == ([False, False, True, True], False)
+    assert said(sloppy_bundle=False, sloppy=True) == ([True] * 4, True)
 
 
 def test_the_command_takes_it_from_the_bundle(settings):

@@ -330,6 +330,17 @@ def test_the_axial_range_reaches_pairs_and_asks_for_new_training(settings, with_
     assert "between 20 and 80 % of its height" in results._methods(bundle, narrow.axial)
 
 
+def test_a_run_for_tests_only_reaches_pairs(settings, with_bundle, predicted, monkeypatch):
+    given = []
+    bundle = read_bundle(with_bundle().model)
+    monkeypatch.setattr(group, "_trained", lambda settings, pairs, *rest: given.append(pairs) or bundle)
+    scans = (Scan(Path("t1"), "T1w"), Scan(Path("flair"), "FLAIR"))
+    write_visit(settings.output_dir, Visit("02", "B", scans), sha256="02B", sloppy=True)
+    for sloppy in (False, True):
+        group.run(replace(settings, sloppy=sloppy), GRANT)
+    assert [[pair.sloppy for pair in pairs] for pairs in given] == [[False, False, False, True], [True] * 4]
+
+
 def test_folds_of_a_table_are_used_and_are_part_of_what_a_training_depends_on(settings, monkeypatch):
     table = settings.work / "folds.tsv"
     table.parent.mkdir()

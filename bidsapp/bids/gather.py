@@ -14,6 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from bidsapp import text
 from bidsapp.bids import names
 from bidsapp.bids.scans import RUN_AGAIN, on_reference, quality_of, read_scans, scan_of
+from bidsapp.bids.sidecars import is_sloppy
 from bidsapp.errors import DataError, NothingSelectedError
 from bidsapp.records import CT, Identity, Pair, Skip, Visit
 from bidsapp.scales import scale_from_json, zero_of
@@ -228,7 +229,9 @@ def _gathered(
 ) -> GatheredVisit:
     """Return a visit with those sources that are not ``None``, known by the voxels of the contrast `identity`."""
     scans = {contrast: visit.scan(contrast) for contrast in (*source, target) if contrast}
-    scales = {name: read_scale(scan.path.with_name(names.sidecar(scan.path.name))) for name, scan in scans.items()}
+    files = {name: scan.path.with_name(names.sidecar(scan.path.name)) for name, scan in scans.items()}
+    said = {name: read_json(file) for name, file in files.items()}
+    scales = {name: _scale_of(said[name], file) for name, file in files.items()}
     known_by = read_json(derivatives / names.sidecar(names.preproc(visit, visit.scan(identity), reference)))
     mask = derivatives / names.brain_mask(visit, visit.scan(reference), reference)
     pair = Pair(
@@ -240,6 +243,7 @@ def _gathered(
         target_mask=derivatives / names.brain_mask(visit, scans[target], reference) if target else None,
         target_scale=scales[target] if target else None,
         fingerprint=str(known_by.get("SourceSHA256", "")),
+        sloppy=any(map(is_sloppy, said.values())),
     )
     methods = {contrast: scale.method for contrast, scale in scales.items()}
     return GatheredVisit(visit, pair, methods, _spacing(mask))
@@ -268,8 +272,12 @@ def _spacing(mask: Path) -> tuple[float, ...]:
 
 def read_scale(sidecar: Path) -> Scale:
     """Return the intensity scale of a normalized image; `DataError` where its sidecar has none."""
+    return _scale_of(read_json(sidecar), sidecar)
+
+
+def _scale_of(said: Mapping[str, Any], sidecar: Path) -> Scale:
     try:
-        return scale_from_json(read_json(sidecar)["IntensityScale"])
+        return scale_from_json(said["IntensityScale"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{sidecar}: no intensity scale ({error})", RUN_AGAIN) from error
 

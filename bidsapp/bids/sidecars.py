@@ -35,6 +35,11 @@ class Provenance:
     sloppy: bool = False
 
 
+def is_sloppy(sidecar: Mapping[str, Any]) -> bool:
+    """Return whether a sidecar says that its image is for tests only."""
+    return str(sidecar.get("Description", "")).startswith(SLOPPY)
+
+
 def raw_uri(path: str) -> str:
     """Return the BIDS URI of a file of the raw dataset, given its path there."""
     return f"bids:raw:{path}"
@@ -264,7 +269,7 @@ def uncertainty(
     shared = ("SpatialReference", "ResampledTo", "SkullStripped", "Synthetic", "TargetContrast", "Model", "Units")
     text = f"Half the width of the {100 * level:g} % interval around each voxel of the synthesized image"
     return {
-        "Description": (SLOPPY if synthesized["Description"].startswith(SLOPPY) else "") + text,
+        "Description": (SLOPPY if is_sloppy(synthesized) else "") + text,
         "Sources": [own_uri(image)],
         **{name: synthesized[name] for name in shared if name in synthesized},
         "Level": level,

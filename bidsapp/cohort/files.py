@@ -87,9 +87,10 @@ class CohortFiles:
         """
         reference = self.settings.reference
         grid = names.preproc(visit, visit.scan(reference), reference)
-        about = sidecars.Provenance(grid, reference, sloppy=self.settings.sloppy)
         path = self.settings.output_dir / names.on_cohort_scale(visit, visit.scan(contrast), reference, desc)
         parent = read_json(self.settings.output_dir / names.sidecar(parents[0]))
+        sloppy = self.settings.sloppy or sidecars.is_sloppy(parent)
+        about = sidecars.Provenance(grid, reference, sloppy=sloppy)
         stripped = bool(parent.get("SkullStripped"))
         said = sidecars.normalized(about, contrast, parents, scale, stripped=stripped, less=less)
         write_image(image, path, said)

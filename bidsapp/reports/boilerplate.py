@@ -12,6 +12,7 @@ visits, in files that no other run writes, and the text is composed from all of 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from bidsapp import __version__
@@ -59,19 +60,20 @@ def compose(visits: Mapping[str, Sequence[Sentence]], order: Sequence[Sequence[s
     -------
     str
         Paragraphs, each followed by an empty line. A sentence that does not hold for all visits that have its
-        contrast says for how many.
+        contrast says for how many; a sentence without contrast, where it does not hold for all visits.
     """
     holds: dict[tuple[str, str], dict[str, int]] = {}
-    total: dict[tuple[str, str], int] = {}
+    total: Counter[str] = Counter()
     for sentences in visits.values():
+        # Also where nothing is said of a step: it was left out there.
+        total.update({"", *(sentence.contrast for sentence in sentences)})
         for step, contrast, text in dict.fromkeys(sentences):
             counts = holds.setdefault((step, text), {})
             counts[contrast] = counts.get(contrast, 0) + 1
-            total[step, contrast] = total.get((step, contrast), 0) + 1
     told = []
     for steps in order:
         said = [
-            _sentence(text, counts, {c: total[step, c] for c in counts})
+            _sentence(text, counts, total)
             for step in steps
             for (own, text), counts in holds.items()
             if own == step

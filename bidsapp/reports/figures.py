@@ -136,7 +136,7 @@ def synthesis_figure(
     sources : sequence of Nifti1Image, shape (X, Y, Z)
         What the prediction was made from.
     synth : Nifti1Image, shape (X, Y, Z)
-        The prediction.
+        The prediction, in normalized units; of a CT in Hounsfield units.
     half : Nifti1Image, shape (X, Y, Z)
         Half the width of the interval around it.
     target : Nifti1Image or None
@@ -165,7 +165,7 @@ def synthesis_figure(
     known = brain if target_mask is None else brain & brain_of(target_mask)
     acquired = canonical(target) if target is not None and known.any() else None
     window = columns[-1][3] if acquired is None else grey_window(acquired.voxels, known)
-    errors, units = (0.0, (window[1] - window[0]) / 2), "units of the images"
+    errors, units = (0.0, (window[1] - window[0]) / 2), "normalized units"
     if ct:
         window, errors, units = CT_WINDOW, CT_ERRORS, "HU"
     bar = Bar(errors, ERROR_COLOURS, f"uncertainty and error, {units}")

@@ -99,6 +99,8 @@ class Bundle:
         What its predictions are judged by, if they are.
     initializer : bool
         Its makers found that it predicts worse than a map of intensities, and give it as a start for trainings.
+    sloppy : bool
+        It was trained, or the images were made that it learned from, for tests only.
     """
 
     path: Path
@@ -115,6 +117,7 @@ class Bundle:
     earlier: tuple[Split, ...] = ()
     trust: TrustReference | None = field(default=None, compare=False)
     initializer: bool = False
+    sloppy: bool = False
 
     @property
     def name(self) -> str:
@@ -170,6 +173,7 @@ def write_bundle(
     origin: Origin | None = None,
     earlier: Sequence[Split] = (),
     trust: TrustReference | None = None,
+    sloppy: bool = False,
 ) -> Bundle:
     """Write a bundle whole: into a folder beside its goal, then renamed.
 
@@ -183,13 +187,7 @@ def write_bundle(
         Intensity scale and grid of the images that they were trained on.
     networks : sequence of torch.nn.Module
         One for each fold, in order.
-    target_scale : Scale
-        Scale of the training targets.
-    splits : sequence of Split
-        Visits of the training participants.
-    calibration : Calibration
-        See `Bundle`.
-    training_key, version, population, origin, earlier, trust
+    target_scale, splits, calibration, training_key, version, population, origin, earlier, trust, sloppy
         See `Bundle`.
     extra : mapping of str to str
         Names and contents of text files that travel along and are not part of the identity.
@@ -217,6 +215,7 @@ def write_bundle(
             "TrainingKey": training_key,
             "Version": version,
             **({"InitializedFrom": origin.to_json()} if origin else {}),
+            **({"Sloppy": True} if sloppy else {}),
         }
         for name, text in extra.items():
             (temporary / name).write_text(text, encoding="utf-8")
@@ -296,4 +295,5 @@ def _bundle_of(path: Path, content: Mapping[str, Any]) -> Bundle:
         earlier,
         read_trust(path / TRUST_FILE) if TRUST_FILE in files else None,
         content.get("Use") == INITIALIZER,
+        content.get("Sloppy") is True,
     )

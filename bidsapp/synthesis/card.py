@@ -32,6 +32,9 @@ NO_LICENCE = """Its makers have not chosen one, so nobody else may use it.
 START_ONLY = """>
 > **A start for trainings only** (`--init-from`): on real brains it predicted worse than a map of intensities.
 """
+TESTS_ONLY = """>
+> **For tests only** (`--sloppy`): it was trained too short, or on images that were made coarsely.
+"""
 BASELINES = {
     "floor": "the best map of intensities that knows no place",
     "forest": "a random forest on the 3 × 3 × 3 voxels around each",
@@ -55,7 +58,7 @@ SHA-256 `{sha256}`
 
 > **A lesion in a synthetic {target} is not evidence**, and neither is the lack of one. The image was never
 > acquired: it shows what a {target} usually looks like where the {sources} looks as it does.
-{initializer}
+{warnings}
 ## Use
 
 ```console
@@ -143,7 +146,7 @@ def model_card(bundle: Bundle, metrics: str, licence: str = UNDECIDED, notes: st
         start=start or "",
         errors=_errors(bundle, metrics, names),
         option="--init-from" if bundle.initializer else "--model",
-        initializer=START_ONLY if bundle.initializer else "",
+        warnings=(START_ONLY if bundle.initializer else "") + (TESTS_ONLY if bundle.sloppy else ""),
         notes=f"\n{notes.strip()}\n" if notes.strip() else "",
         people=len({split.participant for split in bundle.everybody}),
         licence=NO_LICENCE if licence == UNDECIDED else licence,

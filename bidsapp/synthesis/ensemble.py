@@ -209,6 +209,7 @@ def train_bundle(
         population=population,
         origin=start.origin if start else None,
         earlier=earlier_splits(start, splits) if start else (),
+        sloppy=any(pair.sloppy for pair in stored),
         trust=fit_trust(fit.signatures, _errors(fit.measured, plan.network, stored)),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -46,9 +46,6 @@ def sentences_of(settings: Settings, visit: Visit) -> list[Sentence]:
         found.append(Sentence("tissue", "", text))
     if settings.spaces:
         found.append(Sentence("spaces", "", _spaces(settings)))
-    found.append(Sentence("quality", "", "Quality numbers of every image follow MRIQC [@mriqc]."))
-    if CT in visit.contrasts:
-        found.append(Sentence("quality", CT, "Those of {scans} are of its geometry and registration alone."))
     return [*found, Sentence("software", "", _software())]
 
 
@@ -100,6 +97,7 @@ def _steps(settings: Settings, scan: Scan, method: Method) -> Iterator[tuple[str
     fill = ", with −1024 HU beyond the field of view" if method.ct else ""
     yield "grid", f"One cubic B-spline interpolation carried {{scans}} to {grid}{fill}."
     yield "intensity", SCALES[method.normalization]
+    yield "quality", _quality(settings, scan, method)
 
 
 def _registration(reference: str, method: Method) -> str:
@@ -114,6 +112,19 @@ def _registration(reference: str, method: Method) -> str:
         f"centres and, where these fail, from 52 turns; then ANTs [@ants] at {levels}. A registration that a "
         "second search moved, or whose masks and edges did not match, was flagged."
     )
+
+
+def _quality(settings: Settings, scan: Scan, method: Method) -> str:
+    """Return what was measured of a scan: MRIQC's numbers need the tissue classes that a T1w as reference has."""
+    if settings.reference == "T1w" and not method.ct:
+        return "Quality numbers of {scans} follow MRIQC [@mriqc]."
+    measured = {
+        "geometry": True,
+        "bias field": method.bias_levels > 0,
+        "registration": scan.contrast != settings.reference or bool(settings.spaces),
+    }
+    *first, last = (name for name, is_told in measured.items() if is_told)
+    return f"Quality numbers of {{scans}} are of {', '.join(first)}{' and ' if first else ''}{last} alone."
 
 
 def _spaces(settings: Settings) -> str:

@@ -73,6 +73,22 @@ def test_quality_numbers_of_sources_are_gathered(derivatives):
     assert not {"fber", "efc", "verdict", "contrast"} & quality.keys()
 
 
+def test_a_visit_is_for_tests_only_where_any_of_its_images_says_so(derivatives):
+    write_visit(derivatives, Visit("05", None, (Scan(Path("T1w"), "T1w"),)), sloppy=True)
+    (t2w,) = derivatives.glob("sub-01/anat/*desc-normalized_T2w.json")
+    t2w.write_text(
+        t2w.read_text().replace('"Description": "', '"Description": "SLOPPY: coarse and quick, for tests only. ')
+    )
+
+    def found(*sources):
+        return [
+            visit.pair.visit for visit in gather(derivatives, sources, "FLAIR", "T1w").visits if visit.pair.sloppy
+        ]
+
+    assert found("T1w") == ["sub-05"]
+    assert found("T1w", "T2w") == ["sub-01"]
+
+
 def test_a_visit_without_any_source_is_skipped(derivatives):
     gathered = gather(derivatives, ("T2w", "PDw"), "FLAIR", "T1w", may_miss=True)
     assert [visit.pair.visit for visit in gathered.visits] == ["sub-01"]

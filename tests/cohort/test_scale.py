@@ -97,6 +97,15 @@ def test_an_image_says_that_it_is_stripped_where_its_parent_does(cohort):
     assert [content["SkullStripped"] for content in sidecars_] == [False, True, False]
 
 
+def test_an_image_says_that_it_is_for_tests_only_where_its_parent_does(cohort):
+    settings, visits = cohort
+    (parent,) = (settings.output_dir / "sub-2/anat").glob("*_desc-preproc_T1w.json")
+    parent.write_text(parent.read_text().replace('"Description": "', f'"Description": "{sidecars.SLOPPY}'))
+    done, _ = apply_population(settings, visits, fit_population(settings, visits))
+    said = [json.loads(Path(str(v.pair.sources[0]).replace(".nii.gz", ".json")).read_text()) for v in done]
+    assert [sidecars.is_sloppy(content) for content in said] == [False, True, False]
+
+
 @pytest.mark.parametrize("method", ["lsq", "ravel"])
 def test_a_visit_without_a_t1w_costs_itself_only(cohort, method):
     settings, visits = cohort

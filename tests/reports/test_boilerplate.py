@@ -45,6 +45,29 @@ def test_what_does_not_hold_for_all_says_for_how_many():
     assert "Images were read. (Of 3 of 4 visits.) Images were read twice. (Of 1 of 4 visits.)" in compose(visits)
 
 
+def test_a_step_that_some_visits_lack_says_for_how_many():
+    given = [
+        Sentence("given", "T1w", "A preprocessed image was given in the place of {scans}."),
+        Sentence("brain", "T1w", BRAIN),
+        Sentence("spaces", "", "It was registered to a template."),
+    ]
+    visits = {f"sub-{n:02}": said("T1w", "T1w") for n in range(8)} | {"sub-08": given, "sub-09": given[:2]}
+    assert compose(visits) == (
+        "Images were read. (Of 8 of 10 visits.)\n\n"
+        "A preprocessed image was given in the place of the T1w (2 of 10 visits). "
+        "The brain was found on the T1w. "
+        "The bias field of the T1w (8 of 10 visits) was estimated [@n4].\n\n"
+        "It was registered to a template. (Of 1 of 10 visits.)\n\n"
+    )
+
+
+def test_a_contrast_that_some_visits_lack_is_counted_among_those_that_have_it():
+    visits = {"sub-01": said("T1w", "FLAIR"), "sub-02": said("T1w", "FLAIR"), "sub-03": said("T1w")}
+    assert "The brain was found on the T1w and the FLAIR. " in compose(visits)
+    visits["sub-02"] = [sentence for sentence in visits["sub-02"] if sentence[:2] != ("bias", "FLAIR")]
+    assert "The bias field of the T1w and the FLAIR (1 of 2 visits) was estimated" in compose(visits)
+
+
 def test_runs_on_one_visit_each_leave_a_text_of_all(tmp_path):
     for label in ("sub-01", "sub-02"):
         record_visits(tmp_path, {label: said("T1w")})

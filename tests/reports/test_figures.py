@@ -111,7 +111,7 @@ def test_synthesis_figure_shows_the_error_where_it_is(tmp_path):
     shown = [t for t in texts(path) if len(t) > 3 and not t.replace(".", "").isdigit()]
     assert shown == [
         *("source", "synthesized", "acquired", "absolute error", "uncertainty"),
-        "uncertainty and error, units of the images",
+        "uncertainty and error, normalized units",
     ]
     error = pictures(path)[3].mean(axis=2)
     half = error.shape[1] // 2

@@ -5,6 +5,7 @@ import torch
 
 from bidsapp.errors import CannotCreateError
 from bidsapp.records import Pair
+from bidsapp.synthesis.manifest import read_manifest
 from bidsapp.synthesis.pseudonyms import pseudonyms, renamed
 from bidsapp.synthesis.sharing import share
 from bidsapp.synthesis.splits import Split
@@ -45,6 +46,17 @@ def test_a_copy_may_be_a_start_for_trainings_only(bundle, tmp_path):
     assert (bundle.initializer, copy.initializer) == (False, True)
     assert "start for trainings only" in (copy.path / "README.md").read_text()
     assert "start for trainings only" not in (bundle.path / "README.md").read_text()
+
+
+def test_a_bundle_for_tests_only_says_so_and_so_does_its_copy(bundle, tmp_path):
+    sloppy = small_bundle(tmp_path / "sloppy", earlier=EARLIER, sloppy=True)
+    copy = share(sloppy.path, tmp_path / "copy")
+    assert (bundle.sloppy, sloppy.sloppy, copy.sloppy) == (False, True, True)
+    # What it predicts is the same, and a manifest of before this was written says nothing of it.
+    assert bundle.sha256 == sloppy.sha256 == copy.sha256
+    assert "Sloppy" not in read_manifest(bundle.path)
+    said = ["For tests only" in (b.path / "README.md").read_text() for b in (bundle, sloppy, copy)]
+    assert said == [False, True, True]
 
 
 def test_a_copy_of_a_copy_has_the_same_names(bundle, tmp_path):

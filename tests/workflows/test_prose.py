@@ -73,3 +73,37 @@ def test_what_is_given_is_not_said_to_be_found(tmp_path):
         "Rigid registration to the T1w aligned the ct by mutual information on soft tissue",
     ):
         assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (
+            {},
+            "Quality numbers of the T1w and the FLAIR follow MRIQC [@mriqc]. "
+            "Quality numbers of the ct are of geometry and registration alone.",
+        ),
+        (
+            {"reference": "FLAIR"},
+            "Quality numbers of the T1w are of geometry, bias field and registration alone. "
+            "Quality numbers of the FLAIR are of geometry and bias field alone. "
+            "Quality numbers of the ct are of geometry and registration alone.",
+        ),
+        (
+            {"reference": "FLAIR", "bias_correction": "none"},
+            "Quality numbers of the T1w and the ct are of geometry and registration alone. "
+            "Quality numbers of the FLAIR are of geometry alone.",
+        ),
+        (
+            {"reference": "FLAIR", "output_spaces": ("MNI152NLin2009aSym",)},
+            "Quality numbers of the T1w and the FLAIR are of geometry, bias field and registration alone. "
+            "Quality numbers of the ct are of geometry and registration alone.",
+        ),
+    ],
+)
+def test_numbers_that_need_tissue_classes_are_told_where_there_are_some(changes, wanted):
+    asked = settings(**changes)
+    text = compose({VISIT.label: sentences_of(asked, VISIT)}, [("quality",)])
+    assert text == f"{wanted}\n\n"
+    nodes = init_visit_wf(asked, VISIT).list_node_names()
+    assert ("MRIQC" in text) is any(name.endswith("_wf.tissue") for name in nodes)
