@@ -50,8 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What must be as it was for an image to be used again. The fold is another one where a visit has come since by
-# which the bundle knows the participant.
+# What must be as it was for an image to be used again; the fold changes when a visit tells whom the bundle knows.
 SAME = ("Description", "InputsSHA256", "SpatialReference", "IntensityScale", "InTrainingSet", "Fold")
 
 
