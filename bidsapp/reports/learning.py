@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bidsapp import __version__
 from bidsapp.records import CT, region
 from bidsapp.reports.software import package, packages
+from bidsapp.synthesis.axial import within
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
@@ -52,8 +53,8 @@ class Learning:
         Participants that intervals and verdicts were calibrated on.
     false_alarms : float
         Share of clean images that verdicts may flag.
-    axial : tuple of float or None
-        Percentages of the brain's height between which was learned and measured.
+    axial, measured : tuple of float or None
+        Percentages of the brain's height between which was learned, and between which predictions are measured.
     native : bool
         Whether images are written on the acquired reference's grid.
     match_to : str or None
@@ -79,6 +80,7 @@ class Learning:
     judged: int | None = None
     false_alarms: float = 0.0
     axial: tuple[float, float] | None = None
+    measured: tuple[float, float] | None = None
     native: bool = False
     match_to: str | None = None
     export: str | None = None
@@ -108,7 +110,7 @@ def _training(learning: Learning) -> str:
     sizes = f" and {'–'.join(map(str, plan.channels))} channels" if learning.sized else ", sized to the time,"
     said.append(
         f"{NETWORKS[plan.network]}{_normalization(plan)}{sizes} was trained to predict {plan.target} from "
-        f"{' and '.join(plan.sources)} on {_shown(learning)}, by {_loss(plan)}{_within(learning)}, with "
+        f"{' and '.join(plan.sources)} on {_shown(learning)}, by {_loss(plan)}{within(learning.axial)}, with "
         f"{STEPS[plan.optimizer]} {OPTIMIZERS[plan.optimizer]} on a one-cycle schedule [@onecycle] "
         f"{_schedule(learning)} in {_folds(learning)}{_started(learning)}{_averaged(plan)}, "
         f"{f'precision {plan.precision}, ' if plan.precision else ''}seed {plan.seed}."
@@ -138,10 +140,6 @@ def _shown(learning: Learning) -> str:
 def _loss(plan: Plan) -> str:
     ssim = " [@ssim; @zhao]" if "ssim" in plan.loss else ""
     return PHRASES[plan.loss].format(region=f"inside {region(plan.target)}") + ssim
-
-
-def _within(learning: Learning) -> str:
-    return f", between {learning.axial[0]:g} and {learning.axial[1]:g} % of its height" if learning.axial else ""
 
 
 def _schedule(learning: Learning) -> str:
@@ -215,9 +213,9 @@ def _measures(learning: Learning) -> str:
     target = learning.plan.target
     ct = " Measures of a CT are those of SynthRAD2025 [@synthrad]." if target == CT else ""
     said = (
-        f"Where the {target} was acquired, too, the prediction was compared with it inside {region(target)}: mean "
-        f"absolute error, structural similarity [@ssim] of {package('scikit-image')} and others, in "
-        f"group_metrics.tsv.{ct}"
+        f"Where the {target} was acquired, too, the prediction was compared with it inside {region(target)}"
+        f"{within(learning.measured)}: mean absolute error, structural similarity [@ssim] of "
+        f"{package('scikit-image')} and others, in group_metrics.tsv.{ct}"
     )
     if learning.rivals and learning.trained_here:
         rivals = " and ".join(RIVALS.get(name, name) for name in learning.rivals)

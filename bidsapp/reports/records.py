@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bidsapp.records import CT, region
+from bidsapp.synthesis.axial import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -227,6 +228,8 @@ class GroupReport:
         In the order in which they are shown.
     methods : str
         What was done, in sentences; paragraphs are separated by an empty line.
+    axial : (float, float) or None
+        Percentages of the brain's height between which predictions were measured.
     sloppy : bool
         Whether the run was a coarse one, for tests only.
     """
@@ -251,6 +254,7 @@ class GroupReport:
     why: str = ""
     figures: Sequence[Figure] = ()
     methods: str = ""
+    axial: tuple[float, float] | None = None
     sloppy: bool = False
 
     @property
@@ -270,5 +274,5 @@ class GroupReport:
 
     @property
     def region(self) -> str:
-        """Where a loss and measures look."""
-        return region(str(self.plan.get("target")))
+        """Where measures look."""
+        return region(str(self.plan.get("target"))) + within(self.axial)
