@@ -103,7 +103,7 @@ def _report(
     rows: Sequence[dict[str, Any]],
     models: Sequence[str],
 ) -> GroupReport:
-    left_out = (*gathered.skipped, *gathered.dropped, *gathered.damaged)
+    predicted = {p.visit.pair.visit for p in predictions}
     return GroupReport(
         version=__version__,
         plan={**plan_to_json(bundle.plan), "folds": bundle.folds, "bundle SHA-256": bundle.sha256},
@@ -121,7 +121,8 @@ def _report(
             for p in predictions
         ],
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
-        skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
+        skipped=_told((*gathered.skipped, *gathered.damaged)),
+        dropped=_told([skip for skip in gathered.dropped if skip.visit in predicted]),
         figures=_figures(predictions),
         methods=readable(methods_of(settings, bundle)),
         axial=settings.axial,
@@ -129,6 +130,10 @@ def _report(
         **of_cohort(settings, gathered),
         **of_bundle(bundle),
     )
+
+
+def _told(skips: Sequence[Skip]) -> list[tuple[str, str, str]]:
+    return [(skip.visit, skip.reason, skip.hint) for skip in skips]
 
 
 def record_quality(settings: Settings, why: str, skipped: Sequence[Skip] = ()) -> None:
@@ -150,9 +155,8 @@ def record_quality(settings: Settings, why: str, skipped: Sequence[Skip] = ()) -
         return
     told = of_cohort(settings)
     if told["quality"]:
-        left_out = [(skip.visit, skip.reason, skip.hint) for skip in skipped]
-        report = GroupReport(__version__, {}, (), (), why=why, skipped=left_out, sloppy=settings.sloppy, **told)
-        write_group_report(report, path)
+        told |= {"skipped": _told(skipped), "sloppy": settings.sloppy}
+        write_group_report(GroupReport(__version__, {}, (), (), why=why, **told), path)
 
 
 def _verdict(verdict: dict[str, Any] | None) -> dict[str, Any]:

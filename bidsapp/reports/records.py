@@ -207,7 +207,9 @@ class GroupReport:
     dataset : str
         Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
-        Visits that were left out: label, reason, hint.
+        Visits that were left out: label, reason, hint. One may be there for several reasons.
+    dropped : sequence of (str, str, str)
+        The same of visits that were predicted, but not learned from, or without a source.
     quality : sequence of mapping
         Rows of the ``scans.tsv`` of all visits, each with its ``visit``.
     histograms : mapping
@@ -244,6 +246,7 @@ class GroupReport:
     false_alarms: float | None = None
     dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
+    dropped: Sequence[tuple[str, str, str]] = ()
     quality: Sequence[Mapping[str, str]] = ()
     histograms: Mapping[str, tuple[Histograms, Histograms]] = field(default_factory=dict)
     history: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The axial range, percentages of the brain's height between which is learned and measured: in tables, words."""
+"""The axial range, percentages of the brain's height between which is learned and measured."""
 
 from __future__ import annotations
 

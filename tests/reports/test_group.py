@@ -128,6 +128,19 @@ def test_skipped_visits_have_reason_and_hint(text):
     assert table_rows(text, "skipped")[1:] == [["sub-09", "no T1w", "name another --reference"]]
 
 
+def test_visits_that_were_predicted_are_not_left_out_and_each_counts_once(tmp_path):
+    skipped = [("sub-09", "no T1w", "a"), ("sub-09", "no T2w", "b")]
+    dropped = [("sub-02", "FLAIR not learned from: moved", "c")]
+    text = write_group_report(report(skipped=skipped, dropped=dropped), tmp_path / "group.html").read_text("utf-8")
+    assert "1 visit was left out" in text
+    assert [row[0] for row in table_rows(text, "skipped")[1:]] == ["sub-09", "sub-09"]
+    assert table_rows(text, "dropped")[1:] == [["sub-02", "FLAIR not learned from: moved", "c"]]
+    assert "<h2>Predicted, but not learned from, or without a source</h2>" in text
+    alone = write_group_report(report(skipped=[], dropped=dropped), tmp_path / "group.html").read_text("utf-8")
+    assert "left out" not in alone
+    assert 'class="status look"' in alone
+
+
 def test_the_summary_compares_with_the_baseline(text):
     assert "<h1>FLAIR from T1w, T2w</h1>" in text
     assert "2 images were synthesized, 1 of them for participants outside the training set." in text
