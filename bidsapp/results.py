@@ -121,6 +121,7 @@ def _report(
             for p in predictions
         ],
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
+        reservation=bundle.trust.reservation if bundle.trust else "",
         skipped=_told((*gathered.skipped, *gathered.damaged)),
         dropped=_told([skip for skip in gathered.dropped if skip.visit in predicted]),
         figures=_figures(predictions),
@@ -230,6 +231,7 @@ def _methods(bundle: Bundle, **rendered: Any) -> str:
             calibrated=len(bundle.calibration.participants),
             judged=bundle.trust.participants if bundle.trust else 0,
             false_alarms=bundle.trust.false_alarms if bundle.trust else 0.0,
+            reservation=bundle.trust.reservation if bundle.trust else "",
             axial=range_of(recorded[0]) if recorded else None,
             **rendered,
         )

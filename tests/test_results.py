@@ -5,8 +5,9 @@ import pytest
 from bidsapp.application import Prediction
 from bidsapp.bids.gather import Gathered, GatheredVisit
 from bidsapp.records import Pair, Skip, Visit
-from bidsapp.results import _by_visit, _report
+from bidsapp.results import _by_visit, _report, methods_of
 from bidsapp.settings import Settings
+from bidsapp.synthesis.acceptance import TrustReference
 
 from .bundles import small_bundle
 
@@ -45,3 +46,13 @@ def test_a_predicted_visit_is_not_left_out(tmp_path):
     report = _report(settings, gathered, small_bundle(tmp_path / "bundle"), [prediction], (), ())
     assert [label for label, *_ in report.skipped] == ["sub-3", "sub-4"]
     assert [label for label, *_ in report.dropped] == ["sub-2", "sub-2"]
+
+
+@pytest.mark.parametrize(("errors", "reserved"), [((0.5, 0.4), True), ((0.4, 0.5), False), (None, False)])
+def test_why_no_image_of_a_network_is_trusted_is_told(tmp_path, errors, reserved):
+    trust = TrustReference({}, {}, 0.0, {}, 0.02, 2, 3, errors)
+    bundle = small_bundle(tmp_path / "bundle", trust=trust)
+    settings = Settings(tmp_path / "raw", tmp_path / "out", ("group",))
+    report = _report(settings, Gathered((), (), (), ()), bundle, [], (), ())
+    assert report.reservation.endswith("its error was 0.5, that of the map 0.4") is reserved
+    assert ("No image was trusted: the network is no better" in methods_of(settings, bundle)) is reserved

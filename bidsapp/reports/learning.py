@@ -52,7 +52,9 @@ class Learning:
     calibrated, judged : int or None
         Participants that intervals and verdicts were calibrated on.
     false_alarms : float
-        Share of clean images that verdicts may flag.
+        Share of clean images that checks may flag.
+    reservation : str
+        Why no image is trusted, whatever the checks find.
     axial, measured : tuple of float or None
         Percentages of the brain's height between which was learned, and between which predictions are measured.
     native : bool
@@ -79,6 +81,7 @@ class Learning:
     calibrated: int | None = None
     judged: int | None = None
     false_alarms: float = 0.0
+    reservation: str = ""
     axial: tuple[float, float] | None = None
     measured: tuple[float, float] | None = None
     native: bool = False
@@ -191,6 +194,8 @@ def _application(learning: Learning) -> str:
             f"held-out visits{on} by checks whose tolerances are prediction intervals [@hahn] with moderated "
             f"variances [@smyth]{rate}."
         )
+    if learning.reservation:
+        said.append(f"No image was trusted: {learning.reservation}.")
     grid = "the acquired reference's grid" if learning.native else "the common grid of the visit"
     said.append(f"Images were written on {grid}{_intensities(learning)}.")
     if learning.export:

@@ -203,7 +203,9 @@ class GroupReport:
         ``fold``, which is ``None`` where all folds were averaged, ``missing``, the sources that it lacked, and,
         where it was judged, ``verdict``, ``reasons`` and ``scores``.
     false_alarms : float or None
-        Share of clean images that verdicts may flag; ``None`` where nothing was judged.
+        Share of clean images that checks may flag; ``None`` where nothing was judged.
+    reservation : str
+        Why no image is trusted, whatever the checks find; empty where one may be.
     dataset : str
         Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
@@ -244,6 +246,7 @@ class GroupReport:
     summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
     false_alarms: float | None = None
+    reservation: str = ""
     dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
     dropped: Sequence[tuple[str, str, str]] = ()

@@ -84,6 +84,20 @@ def test_verdicts_stand_beside_the_images(tmp_path):
     assert "Verdict" not in write_group_report(report(), path).read_text()
 
 
+def test_caution_because_of_the_network_is_explained_as_such(tmp_path):
+    item = {"visit": "sub-02", "path": "a", "fold": 1, "verdict": "caution", "reasons": ["no better"]}
+    said = {"predictions": [item], "false_alarms": 0.02, "reservation": "the network is no better than a map"}
+    text = write_group_report(report(**said), tmp_path / "group.html").read_text(encoding="utf-8")
+    assert "<strong>No image here is trusted:</strong> the network is no better than a map." in text
+    assert "Of the checks alone, what was accepted lets about 2 % of clean images fail" in text
+    meaning = dict(zip(("trust", "caution", "reject"), table_rows(text, "verdicts")[1:], strict=True))
+    assert [("the network was no better than a map" in row[-1]) for row in meaning.values()] == [
+        False,
+        True,
+        False,
+    ]
+
+
 @pytest.fixture
 def text(tmp_path):
     (tmp_path / "sub-02.html").write_text("")
