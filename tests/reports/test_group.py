@@ -253,8 +253,21 @@ def test_every_measure_has_a_mean_and_an_interval_of_each_model(text):
     assert table_rows(text, "measures") == [
         ["Measure", "Better", "unetn = 2", "floorn = 2"],
         ["MAE", "lower", "0.3130.305 … 0.320", "0.4130.405 … 0.420"],
-        ["SSIM", "higher", "0.810", "n/a"],
+        ["SSIM", "higher", "0.810n = 1", "n/a"],
     ]
+    assert "such as what its intervals cover, is over all visits" in text
+
+
+def test_a_mean_over_other_people_says_how_many(tmp_path):
+    summary = {
+        "mae": {"unet": Interval(2, 0.3, 0.2, 0.4), "floor": Interval(2, 0.4, 0.3, 0.5)},
+        "mae_fluid": {"unet": Interval(2, 0.3, 0.2, 0.4), "floor": Interval(2, 0.4, 0.3, 0.5)},
+        "coverage": {"unet": Interval(5, 0.9, 0.8, 0.95)},
+    }
+    text = write_group_report(report(summary=summary), tmp_path / "group.html").read_text(encoding="utf-8")
+    _, _, fluid, coverage = table_rows(text, "measures")
+    assert fluid[2:] == ["0.3000.200 … 0.400", "0.4000.300 … 0.500"]
+    assert coverage[2:] == ["0.9000.800 … 0.950, n = 5", "n/a"]
 
 
 def test_a_participant_has_a_table_of_all_models_and_visits_are_averaged(text):
