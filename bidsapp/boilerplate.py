@@ -99,6 +99,7 @@ def _group(settings: Settings) -> str:
             limit="" if counted or settings.crossval or "minutes" in own else SHARED.format(minutes_of(settings)),
             rivals=(BASELINE, FLOOR, FOREST) if rival else (FLOOR, FOREST),
             axial=settings.axial,
+            measured=settings.axial,
             native=settings.synth_space == "native",
             match_to=settings.match_to,
             export=settings.export,

@@ -244,6 +244,8 @@ def _report(
     reference = settings.reference
     flags = [f"{scan.contrast}: {record['row']['flags']}" for scan, record in done if record["row"].get("flags")]
     records = {scan.contrast: record for scan, record in done}
+    scans = [_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans]
+    flags += [f"{scan.contrast}: not finished, {scan.reason}" for scan in scans if scan.state == "unfinished"]
     return VisitReport(
         visit=visit.label,
         version=__version__,
@@ -259,7 +261,7 @@ def _report(
         outputs=[path for _, record in done for path in record["outputs"]],
         sloppy=settings.sloppy,
         reference=reference,
-        scans=[_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans],
+        scans=scans,
         troubles=[Trouble(f.node.split(".", 2)[-1], f.message, f.hint) for f in failures],
         curves=read_curves(settings.output_dir, visit.label),  # those of visits of other runs, too
         command=command_line(),

@@ -17,6 +17,7 @@ from bidsapp.reports.group import QUALITY_ONLY, write_group_report
 from bidsapp.reports.learning import Learning, tell
 from bidsapp.reports.records import Figure, GroupReport
 from bidsapp.reports.synthesized import Synthesized, write_visit_synthesized
+from bidsapp.synthesis.axial import range_of
 from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.presence import used_and_missing
@@ -102,7 +103,7 @@ def _report(
     rows: Sequence[dict[str, Any]],
     models: Sequence[str],
 ) -> GroupReport:
-    left_out = (*gathered.skipped, *gathered.dropped, *gathered.damaged)
+    predicted = {p.visit.pair.visit for p in predictions}
     return GroupReport(
         version=__version__,
         plan={**plan_to_json(bundle.plan), "folds": bundle.folds, "bundle SHA-256": bundle.sha256},
@@ -120,13 +121,20 @@ def _report(
             for p in predictions
         ],
         false_alarms=bundle.trust.false_alarms if bundle.trust else None,
-        skipped=[(skip.visit, skip.reason, skip.hint) for skip in left_out],
+        reservation=bundle.trust.reservation if bundle.trust else "",
+        skipped=_told((*gathered.skipped, *gathered.damaged)),
+        dropped=_told([skip for skip in gathered.dropped if skip.visit in predicted]),
         figures=_figures(predictions),
         methods=readable(methods_of(settings, bundle)),
+        axial=settings.axial,
         sloppy=settings.sloppy or bundle.sloppy or any(p.visit.pair.sloppy for p in predictions),
         **of_cohort(settings, gathered),
         **of_bundle(bundle),
     )
+
+
+def _told(skips: Sequence[Skip]) -> list[tuple[str, str, str]]:
+    return [(skip.visit, skip.reason, skip.hint) for skip in skips]
 
 
 def record_quality(settings: Settings, why: str, skipped: Sequence[Skip] = ()) -> None:
@@ -148,9 +156,8 @@ def record_quality(settings: Settings, why: str, skipped: Sequence[Skip] = ()) -
         return
     told = of_cohort(settings)
     if told["quality"]:
-        left_out = [(skip.visit, skip.reason, skip.hint) for skip in skipped]
-        report = GroupReport(__version__, {}, (), (), why=why, skipped=left_out, sloppy=settings.sloppy, **told)
-        write_group_report(report, path)
+        told |= {"skipped": _told(skipped), "sloppy": settings.sloppy}
+        write_group_report(GroupReport(__version__, {}, (), (), why=why, **told), path)
 
 
 def _verdict(verdict: dict[str, Any] | None) -> dict[str, Any]:
@@ -204,9 +211,11 @@ def _synthesized(prediction: Prediction, report: GroupReport) -> Synthesized:
     )
 
 
-def _methods(bundle: Bundle, axial: tuple[float, float] | None = None, **rendered: Any) -> str:
-    """Return what was done; `rendered` is what `Learning` says of how images were written."""
+def _methods(bundle: Bundle, **rendered: Any) -> str:
+    """Return what was done; `rendered` is what `Learning` says of how images were written and measured."""
     people = {split.participant for split in bundle.splits}
+    recorded = read_tsv(bundle.path / METRICS_FILE)
+    rivals = dict.fromkeys(row["network"] for row in recorded if row["network"] != bundle.plan.network)
     return tell(
         Learning(
             bundle.plan,
@@ -218,11 +227,12 @@ def _methods(bundle: Bundle, axial: tuple[float, float] | None = None, **rendere
             population=bundle.population.method if bundle.population else None,
             origin=bundle.origin,
             range_test=(bundle.path / RATES_FILE).is_file(),
-            rivals=_rivals(bundle),
+            rivals=list(rivals),
             calibrated=len(bundle.calibration.participants),
             judged=bundle.trust.participants if bundle.trust else 0,
             false_alarms=bundle.trust.false_alarms if bundle.trust else 0.0,
-            axial=axial,
+            reservation=bundle.trust.reservation if bundle.trust else "",
+            axial=range_of(recorded[0]) if recorded else None,
             **rendered,
         )
     )
@@ -232,15 +242,9 @@ def methods_of(settings: Settings, bundle: Bundle) -> str:
     """Return what the group level did with a bundle, with keys of the works that it cites."""
     return _methods(
         bundle,
-        settings.axial,
+        measured=settings.axial,
         trained_here=settings.model is None,
         native=settings.synth_space == "native",
         match_to=settings.match_to,
         export=settings.export,
     )
-
-
-def _rivals(bundle: Bundle) -> list[str]:
-    """Return the baselines that were measured when the bundle was trained."""
-    models = dict.fromkeys(row["network"] for row in read_tsv(bundle.path / METRICS_FILE))
-    return [name for name in models if name != bundle.plan.network]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.sink import write_json, write_tsv
+from bidsapp.synthesis import axial
 from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.ensemble import HISTORY_FILE
 from bidsapp.synthesis.metrics import MEASURED
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.bundle import Bundle
     from bidsapp.synthesis.statistics import Interval
 
+log = logging.getLogger(__name__)
+
+# How far a network's error may be, as a share, from the one at its training, where both are of the same voxels:
+# devices and precisions round differently.
+SAME_ERROR = 1e-2
 METRICS_COLUMNS = {
     "visit": "Whose image was predicted",
     "participant": "The visit's participant",
@@ -62,12 +70,16 @@ def write_tables(out: Path, rows: Sequence[Mapping[str, Any]], comparison: Seque
 def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
     """Return one row for each visit and model: the network's first, then the baselines' on the same visit.
 
-    Baselines were measured when the bundle was trained; a visit it did not know has none.
+    Baselines were measured when the bundle was trained; a visit it did not know has none, nor has one that is
+    measured on other voxels today.
     """
-    rivals = [row for row in read_tsv(bundle.path / METRICS_FILE) if row["network"] != bundle.plan.network]
+    recorded: dict[str, list[dict[str, str]]] = {}
+    for row in read_tsv(bundle.path / METRICS_FILE):
+        recorded.setdefault(row["visit"], []).append(row)
     steps = _steps(bundle)
     known = {split.visit: split.fingerprint for split in bundle.splits}
     rows: list[dict[str, Any]] = []
+    apart = []
     for prediction in predictions:
         if prediction.agreement is None:
             continue
@@ -76,9 +88,30 @@ def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict
         trained = steps.get(prediction.fold) if prediction.fold is not None else None
         mine = {"fold": prediction.fold, "model": bundle.plan.network, "steps": trained}
         rows.append({**who, **mine, **prediction.agreement, **(prediction.interval or {})})
-        if known.get(pair.visit) == pair.fingerprint:
-            rows += [{**who, **_baseline_row(row)} for row in rivals if row["visit"] == pair.visit]
+        then = recorded.get(pair.visit, []) if known.get(pair.visit) == pair.fingerprint else []
+        if _comparable(then, bundle.plan.network, pair.axial_range, prediction.agreement["mae"]):
+            rows += [{**who, **_baseline_row(row)} for row in then if row["network"] != bundle.plan.network]
+        else:
+            apart.append(pair.visit)
+    if apart:
+        said = "%d visits, for example %s, are not compared with the baselines, measured on other voxels"
+        log.warning(said, len(apart), apart[0])
     return rows
+
+
+def _comparable(
+    then: Sequence[Mapping[str, str]], network: str, within: tuple[float, float] | None, error: float | None
+) -> bool:
+    """Return whether what was recorded of a visit is of the voxels of today: the same range, the same error."""
+    if any(axial.COLUMN in row and axial.range_of(row) != within for row in then):
+        return False
+    errors = [_number(row["mae"]) for row in then if row["network"] == network]
+    return all(
+        math.isclose(before, error, rel_tol=SAME_ERROR)
+        if before is not None and error is not None
+        else before is error
+        for before in errors
+    )
 
 
 def _baseline_row(row: Mapping[str, str]) -> dict[str, Any]:

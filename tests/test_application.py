@@ -53,6 +53,11 @@ def sidecar_of(settings, subject):
     return path.name, json.loads(path.read_text())
 
 
+def models_measured(settings):
+    lines = (settings.output_dir / "group_metrics.tsv").read_text().splitlines()
+    return [line.split("\t")[lines[0].split("\t").index("model")] for line in lines[1:]]
+
+
 def states(statuses):
     return {status.visit: (status.state, status.reason) for status in statuses}
 
@@ -82,6 +87,13 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     page = (settings.output_dir / "group.html").read_text()
     assert "without T2w" in page
     assert "Sources were taken from patches, but never all" in page
+
+    # What was measured at the training is measured again on the same voxels, and not on those of a range.
+    assert len(models_measured(settings)) == 4 * 3
+    group.run(replace(settings, model=bundle.path, axial_range="30,60"), GRANT)
+    assert models_measured(settings) == ["unet"] * 4
+    group.run(settings, GRANT)
+    assert len(models_measured(settings)) == 4 * 3
 
     # The pages once more, and nothing but them; what is known of each visit is told while it goes.
     image = settings.output_dir / "sub-05/anat" / lacking_name

@@ -327,7 +327,13 @@ def test_the_axial_range_reaches_pairs_and_asks_for_new_training(settings, with_
     group.run(narrow, GRANT)
     assert {pair.axial_range for pair in given} == {(20.0, 80.0)}
     assert planning.request(narrow) != planning.request(settings)
-    assert "between 20 and 80 % of its height" in results._methods(bundle, narrow.axial)
+    where = "between 20 and 80 % of its height"
+    assert "inside the brain, between 20 and 80 % of its height: mean" in results.methods_of(narrow, bundle)
+    assert results.methods_of(narrow, bundle).count(where) == 1  # the bundle does not say within what it learned
+    (bundle.path / "metrics.tsv").write_text("visit\tnetwork\taxial_range\nsub-01\tunet\t20.0,80.0\n")
+    told = results.methods_of(replace(settings, model=bundle.path), bundle)
+    assert "neighbouring voxels inside the brain, between 20 and 80 % of its height, with" in told
+    assert told.count(where) == 1  # it is applied to the whole brain
 
 
 def test_a_run_for_tests_only_reaches_pairs(settings, with_bundle, predicted, monkeypatch):

@@ -244,12 +244,16 @@ def test_a_visit_of_which_nothing_is_left_keeps_its_page(visit, settings):
     assert str(settings.work) in status.reason
 
 
-def test_a_visit_that_never_had_its_turn_is_not_done(level, visit):
+def test_a_visit_that_never_had_its_turn_is_not_done(level, visit, settings):
     other = Failure("participant.sub_02.T1w_wf.header", "T1w.nii.gz: empty", "", ExitCode.BAD_DATA)
     status = level(Outcome(sinks(visit, "T1w"), [other]))
     assert status.state == "failed"
     assert "not finished" in status.reason
     assert status.exit_code == ExitCode.VISIT_FAILED
+    page = (settings.output_dir / "sub-01.html").read_text()
+    assert "Nothing was flagged" not in page
+    assert "1 thing was flagged" in page
+    assert page.count("<li>FLAIR: not finished, the run stopped before</li>") == 2
 
 
 def test_visits_are_worked_on_some_at_a_time(settings, visit, monkeypatch, tmp_path):

@@ -7,8 +7,20 @@ from dataclasses import fields
 import pytest
 
 from bidsapp import tables
+from bidsapp.application import Prediction
+from bidsapp.bids.gather import GatheredVisit
+from bidsapp.records import Pair, Visit
 from bidsapp.synthesis.metrics import MEASURED, Agreement
-from bidsapp.tables import COMPARISON_COLUMNS, METRICS_COLUMNS, comparison_rows, summary, write_tables
+from bidsapp.tables import (
+    COMPARISON_COLUMNS,
+    METRICS_COLUMNS,
+    comparison_rows,
+    metrics_rows,
+    summary,
+    write_tables,
+)
+
+from .bundles import METRICS, small_bundle
 
 
 def rows(participants):
@@ -81,6 +93,43 @@ def test_means_of_every_measure_and_model():
     assert found["mae"]["unet"].low == pytest.approx(0.4)
     assert list(found) == ["mae", "ncc"]
     assert list(found["ncc"]) == ["unet"]
+
+
+def measured_today(tmp_path, mae, axial_range=None):
+    """A prediction of `sub-02`, for which the bundles below recorded .6 of the network and .5 of the floor."""
+    pair = Pair("sub-02", "sub-02", (), tmp_path, fingerprint="c" * 64, axial_range=axial_range)
+    visit = GatheredVisit(Visit("02", None, ()), pair, {}, (2.0,) * 3)
+    return Prediction(visit, "", "", 1, reused=False, agreement={"mae": mae})
+
+
+def with_ranges(axial_range):
+    head, *lines = METRICS.splitlines()
+    return "\n".join((f"{head}\taxial_range", *(f"{line}\t{axial_range}" for line in lines))) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("then", "mae", "today", "models"),
+    [
+        (None, 0.6, None, ["seed-resnet", "floor"]),
+        (None, 0.6004, None, ["seed-resnet", "floor"]),  # another device
+        (None, 0.45, (30.0, 60.0), ["seed-resnet"]),
+        (None, 0.61, None, ["seed-resnet"]),  # another brain mask
+        (None, None, None, ["seed-resnet"]),
+        ("n/a", 0.6, None, ["seed-resnet", "floor"]),
+        ("n/a", 0.6, (30.0, 60.0), ["seed-resnet"]),
+        ("30.0,60.0", 0.6, (30.0, 60.0), ["seed-resnet", "floor"]),
+        ("30.0,60.0", 0.6, None, ["seed-resnet"]),
+    ],
+)
+def test_baselines_are_compared_on_the_same_voxels_only(tmp_path, then, mae, today, models, caplog):
+    """`then`: the range that the bundle recorded; earlier versions recorded none."""
+    extra = {"metrics.tsv": METRICS if then is None else with_ranges(then)}
+    bundle = small_bundle(tmp_path / "bundle", extra=extra)
+    found = metrics_rows(bundle, [measured_today(tmp_path, mae, today)])
+    assert [row["model"] for row in found] == models
+    comparison = comparison_rows(found, ["seed-resnet", "floor"], 0)
+    assert [row["difference"] for row in comparison] == [pytest.approx(0.1, abs=1e-3)] * (len(models) - 1)
+    assert caplog.text.count("other voxels") == 2 - len(models)
 
 
 def test_bundles_of_earlier_versions_lack_measures():

@@ -75,8 +75,10 @@ SCANS_COLUMNS = {
     "scale_offset": "Offset of the intensity scale, units of the image; the sidecar names the method",
     "scale_scale": "Scale of the intensity scale, units of the image: z = (x - offset) / scale",
     "verdict": "Of a synthesized image, whether it is to be used: trust; caution, where it or what it was "
-    "predicted from is unlike held-out training visits; reject, where it is so by over twice what is accepted",
-    "reasons": "What is unlike, and by how much; n/a where it is trusted",
+    "predicted from is unlike held-out training visits, or the network was no better than a map of intensities on "
+    "held-out people; reject, where an image or its input is unlike by over twice what is accepted",
+    "reasons": "What is unlike, and by how much, or how the network fared beside a map of intensities; n/a where "
+    "it is trusted",
     "flags": "Why the scan is not to be trusted: its registration, a reference that cuts the brain, a brain mask "
     "below 250 or above 2200 ml; n/a where it passed. A flagged target is not learned from, a visit with a "
     "flagged reference or source is left out",

@@ -30,9 +30,12 @@ def shown(errors: Mapping[str, float], doubts: Mapping[str, float]) -> dict[str,
     if len(errors) + len(doubts) <= MOST:
         return dict.fromkeys((*errors, *doubts), "")
     ranked = sorted(errors, key=lambda visit: (errors[visit], visit))
-    middle = max(len(ranked) // 2 - EACH // 2, 0)
-    chosen = dict.fromkeys(ranked[-EACH:][::-1], "one of the largest errors")
-    chosen |= dict.fromkeys(ranked[middle : middle + EACH], "an error in the middle")
-    chosen |= dict.fromkeys(ranked[:EACH], "one of the least errors")
+    # Of few, the largest go first: none of them is to be shown as one of the least.
+    largest, rest = ranked[-EACH:][::-1], ranked[:-EACH]
+    least, rest = rest[:EACH], rest[EACH:]
+    middle = max(len(rest) // 2 - EACH // 2, 0)
+    chosen = dict.fromkeys(largest, "one of the largest errors")
+    chosen |= dict.fromkeys(rest[middle : middle + EACH], "an error in the middle")
+    chosen |= dict.fromkeys(least, "one of the least errors")
     doubtful = sorted(doubts, key=lambda visit: (-doubts[visit], visit))
     return chosen | dict.fromkeys(doubtful[:EACH], "one of the most doubtful without an acquired image")

@@ -96,6 +96,7 @@ def _sections(report: GroupReport, content: Mapping[str, Any]) -> list[tuple[str
         ("uncertainty", "Uncertainty", bool(content["coverage"])),
         ("verdicts", "Verdicts", bool(content["verdicts"])),
         ("synthesized", "Synthesized images", bool(content["predictions"])),
+        ("dropped", "Not learned from", bool(report.dropped)),
         ("skipped", "Left out", bool(report.skipped)),
         ("plan", "Plan", bool(content["plan"])),
         ("card", "Model card", bool(content["card"])),
@@ -123,10 +124,11 @@ def _summary(report: GroupReport) -> list[str]:
 
 
 def _left_out(report: GroupReport) -> list[str]:
-    """Name the dataset, and say how many visits and scans were not used."""
+    """Name the dataset, and say how many visits were not used."""
     sentences = [f"Dataset: {report.dataset}."] if report.dataset else []
     if report.skipped:
-        sentences.append(f"{_count(len(report.skipped), 'visit')} left out; the reasons are below.")
+        number = len({visit for visit, _, _ in report.skipped})
+        sentences.append(f"{_count(number, 'visit')} left out; the reasons are below.")
     return sentences
 
 

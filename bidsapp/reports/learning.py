@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bidsapp import __version__
 from bidsapp.records import CT, region
 from bidsapp.reports.software import package, packages
+from bidsapp.synthesis.axial import within
 from bidsapp.synthesis.losses import PHRASES
 from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
@@ -51,9 +52,11 @@ class Learning:
     calibrated, judged : int or None
         Participants that intervals and verdicts were calibrated on.
     false_alarms : float
-        Share of clean images that verdicts may flag.
-    axial : tuple of float or None
-        Percentages of the brain's height between which was learned and measured.
+        Share of clean images that checks may flag.
+    reservation : str
+        Why no image is trusted, whatever the checks find.
+    axial, measured : tuple of float or None
+        Percentages of the brain's height between which was learned, and between which predictions are measured.
     native : bool
         Whether images are written on the acquired reference's grid.
     match_to : str or None
@@ -78,7 +81,9 @@ class Learning:
     calibrated: int | None = None
     judged: int | None = None
     false_alarms: float = 0.0
+    reservation: str = ""
     axial: tuple[float, float] | None = None
+    measured: tuple[float, float] | None = None
     native: bool = False
     match_to: str | None = None
     export: str | None = None
@@ -108,7 +113,7 @@ def _training(learning: Learning) -> str:
     sizes = f" and {'–'.join(map(str, plan.channels))} channels" if learning.sized else ", sized to the time,"
     said.append(
         f"{NETWORKS[plan.network]}{_normalization(plan)}{sizes} was trained to predict {plan.target} from "
-        f"{' and '.join(plan.sources)} on {_shown(learning)}, by {_loss(plan)}{_within(learning)}, with "
+        f"{' and '.join(plan.sources)} on {_shown(learning)}, by {_loss(plan)}{within(learning.axial)}, with "
         f"{STEPS[plan.optimizer]} {OPTIMIZERS[plan.optimizer]} on a one-cycle schedule [@onecycle] "
         f"{_schedule(learning)} in {_folds(learning)}{_started(learning)}{_averaged(plan)}, "
         f"{f'precision {plan.precision}, ' if plan.precision else ''}seed {plan.seed}."
@@ -138,10 +143,6 @@ def _shown(learning: Learning) -> str:
 def _loss(plan: Plan) -> str:
     ssim = " [@ssim; @zhao]" if "ssim" in plan.loss else ""
     return PHRASES[plan.loss].format(region=f"inside {region(plan.target)}") + ssim
-
-
-def _within(learning: Learning) -> str:
-    return f", between {learning.axial[0]:g} and {learning.axial[1]:g} % of its height" if learning.axial else ""
 
 
 def _schedule(learning: Learning) -> str:
@@ -193,6 +194,8 @@ def _application(learning: Learning) -> str:
             f"held-out visits{on} by checks whose tolerances are prediction intervals [@hahn] with moderated "
             f"variances [@smyth]{rate}."
         )
+    if learning.reservation:
+        said.append(f"No image was trusted: {learning.reservation}.")
     grid = "the acquired reference's grid" if learning.native else "the common grid of the visit"
     said.append(f"Images were written on {grid}{_intensities(learning)}.")
     if learning.export:
@@ -215,9 +218,9 @@ def _measures(learning: Learning) -> str:
     target = learning.plan.target
     ct = " Measures of a CT are those of SynthRAD2025 [@synthrad]." if target == CT else ""
     said = (
-        f"Where the {target} was acquired, too, the prediction was compared with it inside {region(target)}: mean "
-        f"absolute error, structural similarity [@ssim] of {package('scikit-image')} and others, in "
-        f"group_metrics.tsv.{ct}"
+        f"Where the {target} was acquired, too, the prediction was compared with it inside {region(target)}"
+        f"{within(learning.measured)}: mean absolute error, structural similarity [@ssim] of "
+        f"{package('scikit-image')} and others, in group_metrics.tsv.{ct}"
     )
     if learning.rivals and learning.trained_here:
         rivals = " and ".join(RIVALS.get(name, name) for name in learning.rivals)

@@ -47,14 +47,18 @@ def summary_table(report: GroupReport) -> dict[str, object]:
     Returns
     -------
     dict
-        ``models``, a list of name and number of participants, and ``rows``, none where nothing was measured.
+        ``models``, a list of name and number of participants whose mean absolute error is known, and ``rows``,
+        none where nothing was measured.
     """
     counts = {model: found.n for model, found in report.summary.get("mae", {}).items()}
     rows = [
         {
             "measure": heading,
             "better": better,
-            "cells": [_cell(report.summary[name].get(model), digits or report.digits) for model in report.columns],
+            "cells": [
+                _cell(report.summary[name].get(model), digits or report.digits, counts.get(model, 0))
+                for model in report.columns
+            ],
         }
         for name, heading, digits, better in MEASURES
         if name in report.summary
@@ -91,10 +95,13 @@ def participant_tables(report: GroupReport) -> list[dict[str, object]]:
     ]
 
 
-def _cell(found: Interval | None, digits: int) -> tuple[str, str]:
-    """Return a mean, and its interval, empty where one participant has none."""
+def _cell(found: Interval | None, digits: int, usual: int) -> tuple[str, str]:
+    """Return a mean; its interval, which one participant has not, and of how many it is if not of the usual."""
     if found is None:
         return show(None), ""
-    if found.low is None or found.high is None:
-        return show(found.mean, digits), ""
-    return show(found.mean, digits), f"{show(found.low, digits)} … {show(found.high, digits)}"
+    said = []
+    if found.low is not None and found.high is not None:
+        said.append(f"{show(found.low, digits)} … {show(found.high, digits)}")
+    if found.n != usual:
+        said.append(f"n = {found.n}")
+    return show(found.mean, digits), ", ".join(said)

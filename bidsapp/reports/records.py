@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bidsapp.records import CT, region
+from bidsapp.synthesis.axial import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -202,11 +203,15 @@ class GroupReport:
         ``fold``, which is ``None`` where all folds were averaged, ``missing``, the sources that it lacked, and,
         where it was judged, ``verdict``, ``reasons`` and ``scores``.
     false_alarms : float or None
-        Share of clean images that verdicts may flag; ``None`` where nothing was judged.
+        Share of clean images that checks may flag; ``None`` where nothing was judged.
+    reservation : str
+        Why no image is trusted, whatever the checks find; empty where one may be.
     dataset : str
         Name of the derivatives, which names what was acquired, or simulated.
     skipped : sequence of (str, str, str)
-        Visits that were left out: label, reason, hint.
+        Visits that were left out: label, reason, hint. One may be there for several reasons.
+    dropped : sequence of (str, str, str)
+        The same of visits that were predicted, but not learned from, or without a source.
     quality : sequence of mapping
         Rows of the ``scans.tsv`` of all visits, each with its ``visit``.
     histograms : mapping
@@ -227,6 +232,8 @@ class GroupReport:
         In the order in which they are shown.
     methods : str
         What was done, in sentences; paragraphs are separated by an empty line.
+    axial : (float, float) or None
+        Percentages of the brain's height between which predictions were measured.
     sloppy : bool
         Whether the run was a coarse one, for tests only.
     """
@@ -239,8 +246,10 @@ class GroupReport:
     summary: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     predictions: Sequence[Mapping[str, object]] = ()
     false_alarms: float | None = None
+    reservation: str = ""
     dataset: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
+    dropped: Sequence[tuple[str, str, str]] = ()
     quality: Sequence[Mapping[str, str]] = ()
     histograms: Mapping[str, tuple[Histograms, Histograms]] = field(default_factory=dict)
     history: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
@@ -251,6 +260,7 @@ class GroupReport:
     why: str = ""
     figures: Sequence[Figure] = ()
     methods: str = ""
+    axial: tuple[float, float] | None = None
     sloppy: bool = False
 
     @property
@@ -270,5 +280,5 @@ class GroupReport:
 
     @property
     def region(self) -> str:
-        """Where a loss and measures look."""
-        return region(str(self.plan.get("target")))
+        """Where measures look."""
+        return region(str(self.plan.get("target"))) + within(self.axial)

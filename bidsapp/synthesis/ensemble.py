@@ -16,6 +16,7 @@ import numpy as np
 
 from bidsapp.errors import DataError
 from bidsapp.scales import scale_from_json
+from bidsapp.synthesis import axial
 from bidsapp.synthesis.bundle import read_bundle, write_bundle
 from bidsapp.synthesis.card import METRICS_FILE
 from bidsapp.synthesis.crossfit import FLOOR, cross_fit
@@ -202,7 +203,7 @@ def train_bundle(
         training_key=key,
         version=version,
         extra={
-            METRICS_FILE: _metrics_table(fit.measured),
+            METRICS_FILE: _metrics_table(fit.measured, {pair.visit: pair.axial_range for pair in stored}),
             HISTORY_FILE: _history_table(fit.trained),
             **({RATES_FILE: tested.read_text(encoding="utf-8")} if tested.is_file() else {}),
         },
@@ -249,14 +250,15 @@ def make_splits(everyone: Iterable[Identity], learned: Container[str], folds: Se
     ]
 
 
-def _metrics_table(measured: Sequence[Measurement]) -> str:
+def _metrics_table(measured: Sequence[Measurement], ranges: Mapping[str, tuple[float, float] | None]) -> str:
+    """Return a row for each visit and model; `ranges`: where each visit was measured."""
     measures = [field.name for field in dataclasses.fields(Agreement)]
     rows = [
-        [m.visit, m.fold, m.network, m.steps, *("n/a" if v is None else f"{v:.6g}" for v in values)]
+        [m.visit, m.fold, m.network, m.steps, where, *("n/a" if v is None else f"{v:.6g}" for v in values)]
         for m in measured
-        for values in [m.agreement.to_json().values()]
+        for where, values in [(axial.cell(ranges[m.visit]), m.agreement.to_json().values())]
     ]
-    return _tsv([["visit", "fold", "network", "steps", *measures], *rows])
+    return _tsv([["visit", "fold", "network", "steps", axial.COLUMN, *measures], *rows])
 
 
 def _history_table(trained: Sequence[Trained]) -> str:

@@ -84,6 +84,20 @@ def test_verdicts_stand_beside_the_images(tmp_path):
     assert "Verdict" not in write_group_report(report(), path).read_text()
 
 
+def test_caution_because_of_the_network_is_explained_as_such(tmp_path):
+    item = {"visit": "sub-02", "path": "a", "fold": 1, "verdict": "caution", "reasons": ["no better"]}
+    said = {"predictions": [item], "false_alarms": 0.02, "reservation": "the network is no better than a map"}
+    text = write_group_report(report(**said), tmp_path / "group.html").read_text(encoding="utf-8")
+    assert "<strong>No image here is trusted:</strong> the network is no better than a map." in text
+    assert "Of the checks alone, what was accepted lets about 2 % of clean images fail" in text
+    meaning = dict(zip(("trust", "caution", "reject"), table_rows(text, "verdicts")[1:], strict=True))
+    assert [("the network was no better than a map" in row[-1]) for row in meaning.values()] == [
+        False,
+        True,
+        False,
+    ]
+
+
 @pytest.fixture
 def text(tmp_path):
     (tmp_path / "sub-02.html").write_text("")
@@ -126,6 +140,19 @@ def test_only_pages_that_are_there_are_linked(text):
 
 def test_skipped_visits_have_reason_and_hint(text):
     assert table_rows(text, "skipped")[1:] == [["sub-09", "no T1w", "name another --reference"]]
+
+
+def test_visits_that_were_predicted_are_not_left_out_and_each_counts_once(tmp_path):
+    skipped = [("sub-09", "no T1w", "a"), ("sub-09", "no T2w", "b")]
+    dropped = [("sub-02", "FLAIR not learned from: moved", "c")]
+    text = write_group_report(report(skipped=skipped, dropped=dropped), tmp_path / "group.html").read_text("utf-8")
+    assert "1 visit was left out" in text
+    assert [row[0] for row in table_rows(text, "skipped")[1:]] == ["sub-09", "sub-09"]
+    assert table_rows(text, "dropped")[1:] == [["sub-02", "FLAIR not learned from: moved", "c"]]
+    assert "<h2>Predicted, but not learned from, or without a source</h2>" in text
+    alone = write_group_report(report(skipped=[], dropped=dropped), tmp_path / "group.html").read_text("utf-8")
+    assert "left out" not in alone
+    assert 'class="status look"' in alone
 
 
 def test_the_summary_compares_with_the_baseline(text):
@@ -226,8 +253,21 @@ def test_every_measure_has_a_mean_and_an_interval_of_each_model(text):
     assert table_rows(text, "measures") == [
         ["Measure", "Better", "unetn = 2", "floorn = 2"],
         ["MAE", "lower", "0.3130.305 … 0.320", "0.4130.405 … 0.420"],
-        ["SSIM", "higher", "0.810", "n/a"],
+        ["SSIM", "higher", "0.810n = 1", "n/a"],
     ]
+    assert "such as what its intervals cover, is over all visits" in text
+
+
+def test_a_mean_over_other_people_says_how_many(tmp_path):
+    summary = {
+        "mae": {"unet": Interval(2, 0.3, 0.2, 0.4), "floor": Interval(2, 0.4, 0.3, 0.5)},
+        "mae_fluid": {"unet": Interval(2, 0.3, 0.2, 0.4), "floor": Interval(2, 0.4, 0.3, 0.5)},
+        "coverage": {"unet": Interval(5, 0.9, 0.8, 0.95)},
+    }
+    text = write_group_report(report(summary=summary), tmp_path / "group.html").read_text(encoding="utf-8")
+    _, _, fluid, coverage = table_rows(text, "measures")
+    assert fluid[2:] == ["0.3000.200 … 0.400", "0.4000.300 … 0.500"]
+    assert coverage[2:] == ["0.9000.800 … 0.950, n = 5", "n/a"]
 
 
 def test_a_participant_has_a_table_of_all_models_and_visits_are_averaged(text):

@@ -91,6 +91,17 @@ def test_all_of_few_predictions_are_shown_and_the_telling_ones_of_many():
     assert found["sub-40"] == "one of the largest errors"
 
 
+@pytest.mark.parametrize(
+    ("measured", "largest", "middle", "least"),
+    [(1, [0], [], []), (4, [3, 2, 1], [], [0]), (7, [6, 5, 4], [3], [0, 1, 2]), (8, [7, 6, 5], [3, 4], [0, 1, 2])],
+)
+def test_the_worst_of_few_is_not_called_one_of_the_least(measured, largest, middle, least):
+    found = shown({f"sub-0{n}": n / 10 for n in range(measured)}, {f"sub-{n}": 1.0 for n in range(20, 40)})
+    whys = ("one of the largest errors", "an error in the middle", "one of the least errors")
+    for why, numbers in zip(whys, (largest, middle, least), strict=True):
+        assert [visit for visit, said in found.items() if said == why] == [f"sub-0{n}" for n in numbers]
+
+
 def test_figures_are_in_the_page_until_it_would_be_too_large(tmp_path, monkeypatch):
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.svg").write_text(f'<svg viewBox="0 0 1 1">{name}</svg>')

@@ -111,6 +111,7 @@ def test_bundle(bundle, pairs, tmp_path):
     assert bundle.images == images_of(read_manifest(bundle.path), bundle.path) == IMAGES
     assert {split.visit for split in bundle.splits} == {pair.visit for pair in pairs[:3]}
     metrics = (bundle.path / "metrics.tsv").read_text().splitlines()
+    assert [line.split("\t")[4] for line in metrics] == ["axial_range", *["n/a"] * 12]
     assert len(metrics) == 1 + 3 * 4  # the network, floor, forest and a second network for each held-out visit
     assert not (tmp_path / "cache").exists()
     assert (bundle.trust.participants, bundle.trust.visits) == (3, 3)
