@@ -14,8 +14,8 @@ TEST_JOBS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# A test process is one of several, so its libraries take one thread each.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
+# A test process is one of several, so its libraries take one thread each. Files keep the order of tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo bundle test test-long test-unit container container-test lint lint-infra slurm-test parallel-test kill-test docs format clean
 
