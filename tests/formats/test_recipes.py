@@ -87,10 +87,10 @@ def test_brainweb():
 def test_brats_of_all_years():
     old = "HGG/brats_2013_pat0001_1/VSD.Brain.XX.O.MR_{0}.5451/VSD.Brain.XX.O.MR_{0}.5451.mha"
     names = {
-        old.format("T1"): "sub-brats2013pat00011/anat/sub-brats2013pat00011_T1w.nii.gz",
-        old.format("T1c"): "sub-brats2013pat00011/anat/sub-brats2013pat00011_ce-gadolinium_T1w.nii.gz",
-        old.format("T2"): "sub-brats2013pat00011/anat/sub-brats2013pat00011_T2w.nii.gz",
-        old.format("Flair"): "sub-brats2013pat00011/anat/sub-brats2013pat00011_FLAIR.nii.gz",
+        old.format("T1"): "sub-HGGbrats2013pat00011/anat/sub-HGGbrats2013pat00011_T1w.nii.gz",
+        old.format("T1c"): "sub-HGGbrats2013pat00011/anat/sub-HGGbrats2013pat00011_ce-gadolinium_T1w.nii.gz",
+        old.format("T2"): "sub-HGGbrats2013pat00011/anat/sub-HGGbrats2013pat00011_T2w.nii.gz",
+        old.format("Flair"): "sub-HGGbrats2013pat00011/anat/sub-HGGbrats2013pat00011_FLAIR.nii.gz",
         "LGG/Brats18_2013_0_1/Brats18_2013_0_1_t1.nii.gz": "sub-Brats18201301/anat/sub-Brats18201301_T1w.nii.gz",
         "LGG/Brats18_2013_0_1/Brats18_2013_0_1_t1ce.nii.gz": "sub-Brats18201301/anat/"
         "sub-Brats18201301_ce-gadolinium_T1w.nii.gz",
@@ -111,6 +111,15 @@ def test_brats_of_all_years():
     assert [len(names) for names in left_out.values()] == [2]
     assert items[old.format("T1")].about == {"grade": "HGG"}
     assert all(item.sidecar == {"SkullStripped": True} for item in items.values())
+
+
+def test_a_number_of_brats_2013_is_another_patient_in_each_grade():
+    old = "{0}/brats_2013_pat0001_1/VSD.Brain.XX.O.MR_T1.{1}/VSD.Brain.XX.O.MR_T1.{1}.mha"
+    made = goals("BraTS", old.format("HGG", 54513), old.format("LGG", 54632))
+    assert [goal.split("/")[0] for goal in made.values()] == [
+        "sub-HGGbrats2013pat00011",
+        "sub-LGGbrats2013pat00011",
+    ]
 
 
 def test_time_points_of_brats_are_of_one_participant():
