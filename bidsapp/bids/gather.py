@@ -130,11 +130,9 @@ def gather(
             if selected:
                 damaged.append(Skip(place.label, error.message, error.hint))
         identities += _recognized(derivatives, place, identity)
-        if not selected:
-            continue
-        if found:
-            visits.append(found)
-        (dropped if found else skipped).extend(doubts)
+        if selected:
+            visits += [found] if found else []
+            (dropped if found else skipped).extend(doubts)
     if (participants or sessions) and not (visits or skipped or damaged):
         raise NothingSelectedError(
             f"{derivatives}: the labels match no visit that the participant level has worked on",
