@@ -114,7 +114,7 @@ def test_what_was_converted_is_processed(convert, phantom_cohort, tmp_path):
     root = convert("BraTS-MHA", "BraTS", [images])
     result = synthprep(root, tmp_path / "out", "participant", "--sloppy", "--resolution", "4")
     assert result.returncode == 0, result.stderr
-    label = "sub-brats2013pat00011"
+    label = "sub-LGGbrats2013pat00011"
     made = tmp_path / "out" / label / "anat"
     assert (made / f"{label}_space-T1w_desc-preproc_FLAIR.nii.gz").is_file()
     assert errors_of(tmp_path / "out") == []
