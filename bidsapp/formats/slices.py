@@ -26,7 +26,8 @@ KINDS = ("normalized", "preproc")
 MANIFEST, VOLUMES = "slices.tsv", "volumes.json"
 # Of the voxels of a slice: as many must be above the percentile, or it is background.
 LEAST_FOREGROUND = 0.01
-FILL = {CT: -1024}
+# Around a CT is air, where 0 is water; a normalized one counts in 1000 HU.
+AIR = {"preproc": -1024, "normalized": -1.024}
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _described(
             contrast: {
                 "Source": visit.images[contrast].relative_to(derivatives).as_posix(),
                 "DataType": image.get_data_dtype().name,
-                "Fill": FILL.get(contrast, 0) if options.kind == "preproc" else 0,
+                "Fill": AIR[options.kind] if contrast == CT else 0,
             }
             for contrast, image in images.items()
         },

@@ -96,6 +96,17 @@ def test_a_ct_keeps_whole_hounsfield_units(tmp_path):
     assert (np.delete(found, kept, axis=2) == -1024).all()
 
 
+def test_slices_missing_of_a_normalized_ct_are_air_and_no_water(tmp_path):
+    out = tmp_path / "out"
+    write_visit(out, visit("01", "T1w", CT), shape=SHAPE)
+    write_slices(out, tmp_path / "slices", SliceOptions(("T1w", CT), extent=(40, 60)))
+    t1w, ct = (assemble(tmp_path / "slices", tmp_path / name, [name])[0] for name in ("T1w", CT))
+    kept = sorted({int(row["index"]) for row in rows(tmp_path / "slices")})
+    assert 0 < len(kept) < SHAPE[2]
+    for path, value in ((t1w, 0), (ct, np.float32(-1.024))):
+        assert (np.delete(np.asarray(nib.load(path).dataobj), kept, axis=2) == value).all()
+
+
 def test_a_slice_shows_left_at_the_left_and_front_above(derivatives, tmp_path):
     path = derivatives / "sub-01/ses-A/anat/sub-01_ses-A_desc-normalized_T1w.nii.gz"
     data = np.zeros(SHAPE, np.float32)
