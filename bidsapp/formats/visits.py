@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bidsapp.bids.scans import read_scans
+from bidsapp.bids import names
+from bidsapp.bids.raw import visit_of
+from bidsapp.bids.scans import read_scans, scan_of
 from bidsapp.errors import DataError, NoInputError
+from bidsapp.records import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from bidsapp.bids.scans import Row
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def prepared_visits(
     for table in tables:
         label = table.name.removesuffix("_scans.tsv")
         try:
-            visit = _visit(table, label, contrasts, kind)
+            visit = _visit(derivatives, table, contrasts, kind)
         except DataError as error:
             left_out[label] = str(error)
             continue
@@ -58,10 +63,11 @@ def prepared_visits(
     return visits, left_out
 
 
-def _visit(table: Path, label: str, contrasts: Sequence[str], kind: str) -> PreparedVisit | str:
+def _visit(derivatives: Path, table: Path, contrasts: Sequence[str], kind: str) -> PreparedVisit | str:
     there: dict[str, Path] = {}
     flagged: dict[str, str] = {}
-    for row in read_scans(table):
+    rows = read_scans(table)
+    for row in rows:
         path = table.parent / row["filename"].replace("_desc-preproc_", f"_desc-{kind}_")
         if row["flags"] not in {"", "n/a"}:
             flagged[row["contrast"]] = row["flags"]
@@ -73,10 +79,17 @@ def _visit(table: Path, label: str, contrasts: Sequence[str], kind: str) -> Prep
             if contrasts[0] in flagged
             else (f"no {contrasts[0]}")
         )
-    masks = [
-        path for path in sorted(table.parent.glob("anat/*_desc-brain_mask.nii.gz")) if "_space-" not in path.name
-    ]
-    if not masks:
-        raise DataError(f"{table.parent}: no brain mask", "run the participant level again")
     images = {contrast: there[contrast] for contrast in contrasts if contrast in there}
-    return PreparedVisit(label, images, masks[0])
+    return PreparedVisit(table.name.removesuffix("_scans.tsv"), images, _mask(derivatives, table, rows))
+
+
+def _mask(derivatives: Path, table: Path, rows: Sequence[Row]) -> Path:
+    """Return the brain mask of the reference that a table lists: masks of an earlier one may lie beside it."""
+    for row in rows:
+        if "_space-" not in row["filename"]:
+            visit = Visit(*visit_of(row["filename"]), ())
+            scan = scan_of(row, derivatives, visit, row["contrast"])
+            mask = derivatives / names.brain_mask(visit, scan, scan.contrast)
+            if mask.is_file():
+                return mask
+    raise DataError(f"{table.parent}: no brain mask", "run the participant level again")

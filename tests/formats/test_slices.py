@@ -146,6 +146,22 @@ def test_a_part_of_the_brain_is_written(derivatives, tmp_path):
     assert sidecar["Description"] == "Assembled from 7 slices; 7 slices that were not written are 0"
 
 
+def test_the_brain_s_extent_is_that_of_the_reference_that_the_table_lists(tmp_path):
+    out, of = tmp_path / "out", Visit("01", "A", (Scan(None, "T1w", {"run": "2"}),))
+    write_visit(out, of, shape=SHAPE)
+    path = out / names.brain_mask(of, of.scan("T1w"), "T1w")
+    affine = nib.load(path).affine
+    for run, first in (("run-1", 0), ("run-2", 4)):  # an earlier run chose the other T1w, and its files stay
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[..., first : first + 3] = 1
+        nib.save(nib.Nifti1Image(mask, affine), path.with_name(path.name.replace("run-2", run)))
+    write_slices(out, tmp_path / "s", SliceOptions(("T1w",), extent=(0, 100)))
+    assert {int(row["index"]) for row in rows(tmp_path / "s")} == {4, 5, 6}
+    path.unlink()
+    with pytest.raises(NoInputError, match="no brain mask"):
+        write_slices(out, tmp_path / "s2", SliceOptions(("T1w",), extent=(0, 100)))
+
+
 def test_background_is_left_out_by_a_percentile(derivatives, tmp_path):
     for path in derivatives.rglob("*_desc-normalized_T1w.nii.gz"):
         data = np.zeros(SHAPE, np.float32)
