@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SEVERAL_PATIENTS = "slices of several patients: put those of each into a folder of their own"
 NO_PLACE = "a series that does not say where its slices lie, such as a dose report or a screenshot: no volume"
+ONE_SLICE = "a series of one slice, such as a topogram: no volume"
 NO_LABEL = "nothing in its name could be the label of a participant: write a mapping"
 
 
@@ -95,6 +96,9 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
     for one in series:
         if one.fault is not None:
             made.append(NO_PLACE if isinstance(one.fault, NoPlaceError) else one.fault)
+            continue
+        if len(one.slices) < 2:
+            made.append(ONE_SLICE)
             continue
         if len(series) > 1 and one.number not in numbers:
             made.append(f"several series {one.number} in one folder: put each into a folder of its own")

@@ -13,7 +13,7 @@ from bidsapp.errors import DataError, InputOutputError
 from bidsapp.formats import dicom
 from bidsapp.formats.deidentify import NUMBERS, WORDS, allowed
 from bidsapp.formats.discover import discover
-from bidsapp.formats.guessing import NO_PLACE, SEVERAL_PATIENTS, guess
+from bidsapp.formats.guessing import NO_PLACE, ONE_SLICE, SEVERAL_PATIENTS, guess
 from bidsapp.formats.names import ENHANCED
 from bidsapp.formats.reading import digest_of, read_volume
 from bidsapp.formats.series import series_of
@@ -148,6 +148,14 @@ def test_a_guess_leaves_out_a_ct_that_is_described_with_a_contrast_agent(tmp_pat
     made = guess(discover(tmp_path))
     assert [item.goal for item in made.items] == ["sub-03/ct/sub-03_ct.nii.gz"]
     assert made.left_out == {ENHANCED: ["p04"]}
+
+
+def test_a_topogram_costs_only_itself(tmp_path):
+    for number, name, places in ((1, "topogram", [0]), (2, "CT", None)):
+        write_dicom(tmp_path / "p03" / name, *ct_head(), number=number, modality="CT", places=places)
+    made = guess(discover(tmp_path))
+    assert [(item.source.name, item.goal) for item in made.items] == [("CT", "sub-03/ct/sub-03_ct.nii.gz")]
+    assert made.left_out == {ONE_SLICE: ["p03/topogram"]}
 
 
 def test_two_patients_never_become_one(tmp_path):
