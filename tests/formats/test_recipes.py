@@ -122,6 +122,16 @@ def test_a_number_of_brats_2013_is_another_patient_in_each_grade():
     ]
 
 
+def test_a_folder_of_both_grades_tells_none():
+    test = "BRATS2015_Testing/HGG_LGG/{}/VSD.Brain.XX.O.MR_T1.40193/VSD.Brain.XX.O.MR_T1.40193.mha"
+    items, left_out = sorted_out("BraTS", *map(test.format, ("brats_2013_pat0103_1", "brats_tcia_pat101_0001")))
+    assert [(item.participant, item.session, item.about) for item in items.values()] == [
+        ("brats2013pat01031", None, {}),
+        ("bratstciapat101", "0001", {}),
+    ]
+    assert not left_out
+
+
 def test_time_points_of_brats_are_of_one_participant():
     old = "{0}/VSD.Brain.XX.O.MR_T1.354/VSD.Brain.XX.O.MR_T1.354.mha"
     new = "ASNR-MICCAI-BraTS2023/{0}/{0}-t1n.nii.gz"
