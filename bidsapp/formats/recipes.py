@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bidsapp.formats.discover import Found
 
 FOLDER = Path(__file__).parent / "recipes"
-SCAN_FIELDS = {"match", "contrast", "dicom", "entities", "handedness", "plane", "volume", "sidecar"}
+SCAN_FIELDS = {"match", "participant", "contrast", "dicom", "entities", "handedness", "plane", "volume", "sidecar"}
 IGNORE_FIELDS = {"match", "why"}
 FIELDS = {"name", "about", "license", "participants", "subjects", "sessions", "already_bids", "scan", "ignore"}
 
@@ -35,6 +35,8 @@ class Rule:
     ----------
     match : Pattern
         Searched in the path below the source folder. Its groups ``participant`` and ``session`` become labels.
+    participant : str
+        Whose all its files are, where that is not a group.
     contrast : str
         BIDS suffix; like every value of `entities` it may name groups: ``{suffix}``.
     dicom : bool or None
@@ -46,6 +48,7 @@ class Rule:
     """
 
     match: re.Pattern[str]
+    participant: str
     contrast: str
     dicom: bool | None
     entities: Mapping[str, str]
@@ -171,8 +174,11 @@ def _rule(rule: Mapping[str, Any], *, by_table: bool) -> Rule:
     if unknown := set(rule) - SCAN_FIELDS:
         raise ValueError(f"unknown field {', '.join(sorted(unknown))} of a scan")
     pattern = re.compile(rule["match"])
+    whose = rule.get("participant", "")
+    if label_of(whose) != whose:
+        raise ValueError(f"participant is {whose!r}, not letters and digits")
     needed = "scan" if by_table else "participant"
-    if needed not in pattern.groupindex:
+    if needed not in pattern.groupindex and (by_table or not whose):
         raise ValueError(f"{rule['match']} has no group {needed}")
     entities = dict(rule.get("entities", {}))
     if unknown := set(entities) - set(ENTITIES):
@@ -184,7 +190,7 @@ def _rule(rule: Mapping[str, Any], *, by_table: bool) -> Rule:
         raise ValueError(f"contrast {rule['contrast']}")
     if not isinstance(rule.get("dicom", True), bool):
         raise ValueError(f"dicom is {rule['dicom']!r}, not true or false")
-    return Rule(pattern, rule["contrast"], rule.get("dicom"), entities, _fixed(rule))
+    return Rule(pattern, whose, rule["contrast"], rule.get("dicom"), entities, _fixed(rule))
 
 
 def _check_names(text: str, groups: set[str]) -> None:
@@ -226,7 +232,7 @@ def _sorted(
         match = rule.match.search(candidate.name)
         if match is None or rule.dicom not in {None, candidate.dicom}:
             continue
-        groups = {name: value or "" for name, value in match.groupdict().items()}
+        groups = {"participant": rule.participant, **{name: of or "" for name, of in match.groupdict().items()}}
         if recipe.subjects:
             if groups["scan"] not in people:
                 return f"scan {groups['scan']} is not in the table of --subjects"

@@ -67,7 +67,7 @@ def test_kirby_needs_to_know_whose_scans_they_are(tmp_path):
     ]
 
 
-def test_brainweb():
+def test_brainweb_s_lesions_lie_in_its_normal_head():
     names = (
         "t1_icbm_normal_1mm_pn3_rf20.mnc.gz",
         "t2_ai_msles2_1mm_pn0_rf0.mnc",
@@ -75,9 +75,9 @@ def test_brainweb():
         "subject04_t1w_p4.mnc.gz",
     )
     assert goals("BrainWeb", *names) == {
-        names[0]: "sub-icbmnormal/anat/sub-icbmnormal_acq-1mmpn3rf20_T1w.nii.gz",
-        names[1]: "sub-aimsles2/anat/sub-aimsles2_acq-1mmpn0rf0_T2w.nii.gz",
-        names[2]: "sub-icbmnormal/anat/sub-icbmnormal_acq-3mmpn9rf40_PDw.nii.gz",
+        names[0]: "sub-icbm/ses-icbmnormal/anat/sub-icbm_ses-icbmnormal_acq-1mmpn3rf20_T1w.nii.gz",
+        names[1]: "sub-icbm/ses-aimsles2/anat/sub-icbm_ses-aimsles2_acq-1mmpn0rf0_T2w.nii.gz",
+        names[2]: "sub-icbm/ses-icbmnormal/anat/sub-icbm_ses-icbmnormal_acq-3mmpn9rf40_PDw.nii.gz",
         names[3]: "sub-subject04/anat/sub-subject04_T1w.nii.gz",
     }
     _, left_out = sorted_out("BrainWeb", *names, "phantom_1.0mm_normal_crisp.mnc.gz", "subject04_gm_v.mnc.gz")
@@ -266,6 +266,7 @@ def test_a_recipe_of_ones_own(tmp_path):
         ("contrast = 'T1w'\nsidecar = 'SkullStripped'", "sidecar is 'SkullStripped', not a table"),
         ("contrast = 'T1w'\nsidecar = { EchoTime = nan }", "JSON compliant"),
         ("contrast = 'T1w'\ndicom = 'true'", "dicom is 'true'"),
+        ("contrast = 'T1w'\nparticipant = 'P_1'", "participant is 'P_1', not letters and digits"),
         ("contrast = '{suffx}'", "{suffx} names {suffx}, but its match has participant, suffix"),
         ("contrast = '{}'", "{} names {}"),
         ("contrast = '{suffix.upper}'", "names {suffix.upper}"),
