@@ -19,8 +19,11 @@ ENHANCED = "a CT with a contrast agent, so its Hounsfield units are others: writ
 GADOLINIUM = {"ce": "gadolinium"}
 # A digit or a separator follows: `\b` does not see the end of a word before an underscore.
 END = r"(?![a-z])"
-# `ct1` is the first CT.
-T1 = r"(?<!c)t1|mp-?rage|mp2rage|spgr|bravo|tfe"
+# `patient1`, `visit2` and `ct1` end in t and a number: letters may stand before a contrast only where they are one
+# of these words, or where its capital begins a word (`sT1W`). What else is run together is left out and said.
+BEFORE = r"(?:(?<![a-z])(?:ax|sag|cor|tra|pre|(?<=\d)d)?|(?-i:(?<=[abd-z])(?=T)))"
+T1, T2 = rf"{BEFORE}t1", rf"{BEFORE}t2"
+T1W = rf"{T1}|mp-?rage|mp2rage|spgr|bravo|tfe"
 AGENT = rf"(?:ce|gd|gad[a-z]*){END}"
 NOT_BEFORE = r"(?<![a-z])(?<!pre[-_ ])(?<!no[-_ ])(?<!non[-_ ])(?<!without[-_ ])"
 LATER = r"(?![-_ ]?(?:op|surg|treat|ther|chemo|rt))"
@@ -28,13 +31,13 @@ LATER = r"(?![-_ ]?(?:op|surg|treat|ther|chemo|rt))"
 # contrast it is the reason to leave the image out.
 WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (r"flair|t2f|dark.?fluid", "FLAIR", {}),
-    (rf"t1w?[-_ +]*(?:{AGENT}|k[ms]{END}|c(?![a-z0-9]))", "T1w", GADOLINIUM),
-    (rf"(?:{T1}).*?{NOT_BEFORE}(?:post{END}{LATER}|km{END}|\+ ?c{END})", "T1w", GADOLINIUM),
-    (rf"^(?=.*(?:{T1})).*(?:post[-_ ]?contrast{END}|{NOT_BEFORE}(?:post[-_ ]?)?{AGENT})", "T1w", GADOLINIUM),
-    (rf"(?<![a-z])post{END}.*(?:{T1})", POST, {}),
-    (r"t2[ _-]?(star|\*)|gre\b|hemo", "T2starw", {}),
-    (T1, "T1w", {}),
-    (r"(?<!c)t2", "T2w", {}),
+    (rf"{T1}w?[-_ +]*(?:{AGENT}|k[ms]{END}|c(?![a-z0-9]))|(?<![a-z])(?:ce|gd)t1", "T1w", GADOLINIUM),
+    (rf"(?:{T1W}).*?{NOT_BEFORE}(?:post{END}{LATER}|km{END}|\+ ?c{END})", "T1w", GADOLINIUM),
+    (rf"^(?=.*(?:{T1W})).*(?:post[-_ ]?contrast{END}|{NOT_BEFORE}(?:post[-_ ]?)?{AGENT})", "T1w", GADOLINIUM),
+    (rf"(?<![a-z])post(?:t1|{END}.*(?:{T1W}))", POST, {}),
+    (rf"{T2}[ _-]?(star|\*)|gre\b|hemo", "T2starw", {}),
+    (T1W, "T1w", {}),
+    (T2, "T2w", {}),
     (r"(^|[^a-z])pd(w|[^a-z]|$)", "PDw", {}),
     (r"(^|[^a-z])ct([^a-z]|$)", CT, {}),
 )
@@ -43,7 +46,7 @@ AGENT_IN_CT = re.compile(
     rf"|\+ ?c{END}|(?<![a-z])(?:c\+|(?:post[-_ ]?contrast|angio(?:gra[a-z]*)?|perfusion){END})",
     re.I,
 )
-BARE = re.compile(rf"(?:{T1}|t2f?|t2[-_ ]?star|pd|ct|flair|post)w?[-_ +]*(?:ce|c|gd|km|post)?", re.I)
+BARE = re.compile(rf"(?:{T1W}|{T2}(?:f|[-_ ]?star)?|pd|ct|flair|post)w?[-_ +]*(?:ce|c|gd|km|post)?", re.I)
 # `c1` and the like before a name are SPM's tissue maps.
 LEFT_OUT = re.compile(
     rf"(?:mask|seg|segment|segmentation|parcellation|label|map|pve|pveseg)s?{END}|t1rho|^(?:mw|w|r)*c[1-6](?=[a-z])"

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.errors import NoInputError
 from bidsapp.formats.discover import Found
 from bidsapp.formats.guessing import NO_LABEL, guess
-from bidsapp.formats.names import ENHANCED, NO_SCAN, POST
+from bidsapp.formats.names import ENHANCED, NO_CONTRAST, NO_SCAN, POST
 
 
 def guessed(*names):
@@ -77,6 +77,8 @@ def test_names(name, goal):
             "Gd_T1",
             "ce-gadolinium_T1w",
             "AX T1 POST",
+            "ceT1",
+            "GDT1",
         ),
     ],
 )
@@ -104,8 +106,25 @@ def test_a_ct_without_one_is_not(name):
     assert guessed(f"s1/{name}.nii")[0] == {f"s1/{name}.nii": "sub-s1/ct/sub-s1_ct.nii.gz"}
 
 
-def test_a_word_that_may_mean_contrast_or_a_time_is_left_out():
-    assert guessed("s1/T2.nii", "s1/post_T1.nii")[1] == {POST: ["s1/post_T1.nii"]}
+@pytest.mark.parametrize("name", ["axT1", "SAGT1", "cort1", "3DT1", "preT1", "sT1W", "brainT1", "MPRAGET1"])
+def test_letters_that_may_stand_before_a_contrast(name):
+    assert guessed(f"anna/{name}.nii")[0] == {f"anna/{name}.nii": "sub-anna/anat/sub-anna_T1w.nii.gz"}
+
+
+@pytest.mark.parametrize("word", ["patient1", "pt1", "PAT2", "visit2", "subject1", "part1", "unit2", "CT1"])
+def test_a_number_of_somebody_or_a_visit_is_no_contrast(word):
+    ((name, goal),) = guessed(f"anna/{word}_CT.nii")[0].items()
+    assert (name, goal.endswith("_ct.nii.gz")) == (f"anna/{word}_CT.nii", True)
+
+
+def test_neither_is_one_in_a_folder_s_name():
+    names = ["patient1/stir.nii", "patient2/SWAN.nii", "anna/visit2/SWAN.nii"]
+    assert guessed("anna/T1.nii", *names)[1] == {NO_CONTRAST: names}
+
+
+@pytest.mark.parametrize("name", ["post_T1", "postT1"])
+def test_a_word_that_may_mean_contrast_or_a_time_is_left_out(name):
+    assert guessed("s1/T2.nii", f"s1/{name}.nii")[1] == {POST: [f"s1/{name}.nii"]}
 
 
 @pytest.mark.parametrize(
