@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NO_SCAN = "named like a mask, a map or another kind of series"
 NO_CONTRAST = "its contrast could not be told"
+T1_FLAIR = "a “T1 FLAIR” is a T1w whose fluid is dark, and no FLAIR: write a mapping"
 POST = "“post” may mean a contrast agent or a later time: write a mapping"
 ENHANCED = "a CT with a contrast agent, so its Hounsfield units are others: write a mapping, with ce"
 GADOLINIUM = {"ce": "gadolinium"}
@@ -30,7 +31,9 @@ LATER = r"(?![-_ ]?(?:op|surg|treat|ther|chemo|rt))"
 # The first that matches counts: a T2-FLAIR is a FLAIR, and a T1 after contrast is told from one before. Without a
 # contrast it is the reason to leave the image out.
 WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    (r"flair|t2f|dark.?fluid", "FLAIR", {}),
+    # A T1w whose fluid is dark; but not `FLAIR_to_T1` or `T1_T2_FLAIR`.
+    (rf"^(?!.*{T2})(?:.*{T1}.*(?:flair|dark.?fluid)|.*flair[-_ ]*t1)", T1_FLAIR, {}),
+    (r"flair|(?<![a-z0-9])t2f(?:lr)?(?![a-z0-9])|dark.?fluid", "FLAIR", {}),
     (rf"{T1}w?[-_ +]*(?:{AGENT}|k[ms]{END}|c(?![a-z0-9]))|(?<![a-z])(?:ce|gd)t1", "T1w", GADOLINIUM),
     (rf"(?:{T1W}).*?{NOT_BEFORE}(?:post{END}{LATER}|km{END}|\+ ?c{END})", "T1w", GADOLINIUM),
     (rf"^(?=.*(?:{T1W})).*(?:post[-_ ]?contrast{END}|{NOT_BEFORE}(?:post[-_ ]?)?{AGENT})", "T1w", GADOLINIUM),

@@ -7,7 +7,7 @@ import pytest
 from bidsapp.errors import NoInputError
 from bidsapp.formats.discover import Found
 from bidsapp.formats.guessing import NO_LABEL, guess
-from bidsapp.formats.names import ENHANCED, NO_CONTRAST, NO_SCAN, POST
+from bidsapp.formats.names import ENHANCED, NO_CONTRAST, NO_SCAN, POST, T1_FLAIR
 
 
 def guessed(*names):
@@ -120,6 +120,30 @@ def test_a_number_of_somebody_or_a_visit_is_no_contrast(word):
 def test_neither_is_one_in_a_folder_s_name():
     names = ["patient1/stir.nii", "patient2/SWAN.nii", "anna/visit2/SWAN.nii"]
     assert guessed("anna/T1.nii", *names)[1] == {NO_CONTRAST: names}
+
+
+@pytest.mark.parametrize(
+    "name", ["Ax T1 FLAIR", "Sag_T1W_FLAIR", "T1FLAIR", "T1_SAG_FLAIR", "SAG FLAIR T1", "t1_tirm_tra_dark-fluid"]
+)
+def test_a_t1_flair_is_left_out(name):
+    assert guessed("patient2/T2.nii", f"patient2/{name}.nii")[1] == {T1_FLAIR: [f"patient2/{name}.nii"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "contrast"),
+    [
+        ("T1_and_FLAIR/sub-01_FLAIR", "FLAIR"),
+        ("sub-01/FLAIR_to_T1", "FLAIR"),
+        ("sub-01/AXT2FLAIR", "FLAIR"),
+        ("sub-01/t2_tirm_tra_dark-fluid", "FLAIR"),
+        ("sub-01/t2f", "FLAIR"),
+        ("sub-01/T2FSE", "T2w"),
+        ("sub-01/Ax_T2FRFSE_FS", "T2w"),
+        ("sub-01/T2FS_cor", "T2w"),
+    ],
+)
+def test_a_flair_is_told_from_what_sounds_like_one(name, contrast):
+    assert guessed(f"{name}.nii.gz")[0] == {f"{name}.nii.gz": f"sub-01/anat/sub-01_{contrast}.nii.gz"}
 
 
 @pytest.mark.parametrize("name", ["post_T1", "postT1"])
