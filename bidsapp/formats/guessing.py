@@ -13,6 +13,7 @@ from bidsapp.formats.names import (
     NO_SCAN,
     Person,
     contrast_of,
+    dates_of,
     is_enhanced_ct,
     is_no_scan,
     person_of,
@@ -36,12 +37,13 @@ NO_LABEL = "nothing in its name could be the label of a participant: write a map
 
 @dataclass(frozen=True)
 class _Guess:
-    """An item, whose it seems to be, and whose its headers say it is, which no label is made of."""
+    """An item, whose it seems to be, and what no label is made of: whose its headers say it is, and its dates."""
 
     item: Item
     name: str
     person: Person
     patients: frozenset[str] = frozenset()
+    dates: frozenset[str] = frozenset()
 
 
 def guess(found: Sequence[Found]) -> Sorted:
@@ -50,7 +52,7 @@ def guess(found: Sequence[Found]) -> Sorted:
     The contrast is looked for in what a DICOM header calls the series, in the file's name, then in those of its
     folders. A participant is told by ``sub-``, ``patient`` or the like, or else by the folder below the source, by
     how the file's name begins, or by the source's own name; an identifier in a header never becomes a label. What
-    may be images of several people under one label is left out.
+    may be images of several people under one label, or of several dates in one visit, is left out.
 
     Raises
     ------
@@ -109,7 +111,8 @@ def _guessed_series(candidate: Found) -> Sequence[_Guess | str | AppError]:
             if len(series) > 1:
                 source = series_source(candidate.path, one.number, root=candidate.name == ".")
                 item = replace(item, source=source)
-            guessed = replace(guessed, item=item, patients=one.patients)
+            dates = guessed.dates | dates_of(one.dates)
+            guessed = replace(guessed, item=item, patients=one.patients, dates=dates)
         made.append(guessed)
     return made
 
@@ -131,14 +134,16 @@ def _guessed(candidate: Found, description: str = "", *, ct: bool = False) -> _G
     if not person.label:
         return NO_LABEL
     item = Item(candidate.path, person.label, session_of(parts), contrast, entities)
-    return _Guess(item, candidate.name, person)
+    return _Guess(item, candidate.name, person, dates=dates_of(parts))
 
 
 def _clashes(guesses: Sequence[_Guess]) -> Iterable[str]:
-    """Yield for each guess why it may be of another person than its label says, or nothing."""
+    """Yield for each guess why it may be of another person or visit than its labels say, or nothing."""
     names = _sets((one.item.participant, one.person.name) for one in guesses)
     visits = [(one.item.participant, one.item.session) for one in guesses]
     patients = _sets((v, patient) for v, one in zip(visits, guesses, strict=True) for patient in one.patients)
+    # As a set: beside its own date each may have that of a birth, or of an export.
+    dates = _sets((v, one.dates) for v, one in zip(visits, guesses, strict=True) if one.dates)
     places = _sets((one.item.goal, one.person.place) for one in guesses)
     for visit, one in zip(visits, guesses, strict=True):
         label, alike = f"sub-{one.item.participant}", sorted(names[one.item.participant])
@@ -148,6 +153,8 @@ def _clashes(guesses: Sequence[_Guess]) -> Iterable[str]:
             yield f"{', '.join(alike[:SHOWN])} would all be {label}: write a mapping"
         elif len(patients.get(visit, ())) > 1:
             yield f"headers name several patients of what would be {label}: write a mapping"
+        elif len(dates.get(visit, ())) > 1:
+            yield f"images of several dates would be one visit of {label}: write a mapping, with sessions"
         elif len(places[one.item.goal]) > 1 and not one_patient:
             yield f"images of several folders or names would be runs of {label}: write a mapping"
         else:

@@ -10,7 +10,7 @@ from bidsapp.formats.mapping import label_of
 from bidsapp.records import CT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 NO_SCAN = "named like a mask, a map or another kind of series"
 NO_CONTRAST = "its contrast could not be told"
@@ -65,6 +65,7 @@ SESSION = re.compile(
     r"|(?:timepoint|session|visit|time|ses|tp)[-_ ]*(\d[a-z0-9]*))",
     re.I,
 )
+DATE = re.compile(r"(?<!\d)(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)")
 # A bare `p` with one digit inside a name is most often the acceleration of a sequence (`t1_mprage_p2_iso`).
 SUBJECT = re.compile(
     r"(?:^|[^a-z0-9])(?:sub-([a-z0-9]+)|(?:subject|patient|case|subj|sub|pat|pt)"
@@ -115,6 +116,11 @@ def session_of(parts: Sequence[str]) -> str | None:
     """Return the session that the parts of a path name."""
     found = (match[1] or match[2] for part in parts for match in SESSION.finditer(part))
     return next((label for label in found if not _is_contrast(label)), None)
+
+
+def dates_of(texts: Iterable[str]) -> frozenset[str]:
+    """Return the days that texts name, by their digits: ``20190304``."""
+    return frozenset(re.sub(r"\D", "", match[0]) for text in texts for match in DATE.finditer(text))
 
 
 def person_of(folders: Sequence[str], stem: str, source: str = "") -> Person:

@@ -32,7 +32,7 @@ WANTED = (
         "EchoNumbers",
     ),
     *("RescaleSlope", "RescaleIntercept", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"),
-    *("ImageType", "InstanceNumber", "PatientID"),
+    *("ImageType", "InstanceNumber", "PatientID", "StudyDate"),
 )
 INSTALL = "pip install 'synthprep[dicom]'"
 APART = "convert each of its volumes by itself, or leave the series out"
@@ -83,6 +83,8 @@ class Series:
         Whether no file has an intercept other than 0.
     patients : frozenset of str
         Whose its files say they are: to tell people apart, and for nothing else.
+    dates : frozenset of str
+        When it was acquired: to tell visits apart, and for nothing else.
     fault : DataError or None
         Why it cannot be used; to be raised where it is chosen, for the other series of its folder may be good.
     """
@@ -94,6 +96,7 @@ class Series:
     slices: tuple[Slice, ...] = ()
     unshifted: bool = False
     patients: frozenset[str] = field(default=frozenset(), repr=False)
+    dates: frozenset[str] = field(default=frozenset(), repr=False)
     fault: DataError | None = None
 
 
@@ -131,6 +134,7 @@ def _series(group: Sequence[tuple[Path, Any]]) -> Series:
             description=" ".join(word for word in words if word),
             modality=str(first.get("Modality") or ""),
             patients=frozenset(str(header.get("PatientID") or "").strip() for _, header in group),
+            dates=frozenset(str(header.get("StudyDate") or "") for _, header in group),
         )
         intercepts = {float(header.get("RescaleIntercept") or 0) for _, header in group}
         return replace(series, slices=_placed(group), unshifted=intercepts == {0.0})

@@ -185,6 +185,16 @@ def test_headers_tell_whether_folders_are_of_one_patient(tmp_path, second, runs)
     assert made.left_out == ({} if runs else {told: ["DICOM/one", "DICOM/two"]})
 
 
+def test_headers_tell_studies_of_several_dates(tmp_path):
+    for name, words, day in (("a", "t1", "20190304"), ("b", "t2 flair", "20200506")):
+        write_dicom(tmp_path / "p01" / name, *image(), description=words, StudyDate=day)
+    write_dicom(tmp_path / "p02", *image(), description="t1")
+    made = guess(discover(tmp_path))
+    assert [item.participant for item in made.items] == ["02"]
+    reason = "images of several dates would be one visit of sub-01: write a mapping, with sessions"
+    assert made.left_out == {reason: ["p01/a", "p01/b"]}
+
+
 def test_series_that_no_number_tells_apart_need_folders_of_their_own(tmp_path):
     for name, number in (("a", 3), ("b", 3), ("c", 4)):
         write_dicom(tmp_path / "p01" / name, *image(), number=number, description="t1")

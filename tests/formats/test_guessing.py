@@ -210,6 +210,34 @@ def test_images_that_may_be_of_several_people_are_no_runs(names):
     assert left == list(names)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("patient01/2019-03-04/T1.nii", "patient01/2020-05-06/T1.nii", "patient01/2020-05-06/FLAIR.nii"),
+        ("patient01/20190304/T1.nii", "patient01/20200506/FLAIR.nii"),
+        ("patient01/T1_2019.03.04.nii", "patient01/FLAIR_2020_05_06.nii"),
+    ],
+)
+def test_images_of_several_dates_are_no_visit(names):
+    items, left_out = guessed("x/T1.nii", *names)
+    assert list(items) == ["x/T1.nii"]
+    reason = "images of several dates would be one visit of sub-01: write a mapping, with sessions"
+    assert left_out == {reason: list(names)}
+
+
+def test_a_visit_has_one_date_and_visits_have_their_own():
+    names = ("patient01/2019-03-04/T1.nii", "patient01/2019-03-04/FLAIR_20190304.nii")
+    names += ("patient02/visit1_2019-03-04/T1.nii", "patient02/visit2_2020-05-06/T1.nii")
+    items, left_out = guessed(*names)
+    assert sorted(items.values()) == [
+        "sub-01/anat/sub-01_FLAIR.nii.gz",
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-02/ses-1/anat/sub-02_ses-1_T1w.nii.gz",
+        "sub-02/ses-2/anat/sub-02_ses-2_T1w.nii.gz",
+    ]
+    assert not left_out
+
+
 def test_contrasts_in_folders_are_of_one_person():
     assert list(guessed("T1/anna.nii", "FLAIR/anna.nii", "T1/bert.nii")[0].values()) == [
         "sub-anna/anat/sub-anna_FLAIR.nii.gz",
