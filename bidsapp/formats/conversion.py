@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OVERWRITE = "give --overwrite to replace it, or another name by acq or run"
+MIXED = "visits would be mixed: delete the images that have old names, or keep those names by a mapping"
 
 
 @dataclass
@@ -66,6 +67,8 @@ def convert(
 ) -> Outcome:
     """Convert sources into a dataset, which begins with the first image; one that is refused costs only itself.
 
+    Where an image lies in another visit already, nothing more of its participant is converted.
+
     Parameters
     ----------
     items : sequence of Item
@@ -86,11 +89,12 @@ def convert(
     Outcome
     """
     outcome, rows = Outcome(), read_provenance(root)
+    moved = _moved(items, source, rows, root)
     for number, item in enumerate(items):
         if on_item is not None:
             on_item(number, item.goal)
         try:
-            made = _read(item, source, root, options, rows, overwrite=overwrite)
+            made = _read(item, source, root, options, rows, moved, overwrite=overwrite)
             if made is not None:
                 begin_dataset(root, name, licence)
                 _write(item, made[0], root / item.goal)
@@ -119,7 +123,14 @@ def as_app_error(error: OSError, root: Path) -> AppError:
 
 
 def _read(
-    item: Item, source: Path, root: Path, options: ReadOptions, rows: Mapping[str, Any], *, overwrite: bool
+    item: Item,
+    source: Path,
+    root: Path,
+    options: ReadOptions,
+    rows: Mapping[str, Any],
+    moved: Mapping[str, str],
+    *,
+    overwrite: bool,
 ) -> tuple[Volume, dict[str, str]] | None:
     """Return what is to be written and its row of the provenance; ``None`` where it is there already."""
     goal, found = root / item.goal, format_of(item.source)
@@ -134,6 +145,8 @@ def _read(
     known = rows.get(item.goal, {})
     if goal.is_file() and _is_same(known, row, options):
         return None
+    if item.participant in moved:
+        raise CannotCreateError(f"{item.source}: not converted, because {moved[item.participant]}", MIXED)
     if goal.is_file() and known and not overwrite:
         raise CannotCreateError(f"{item.source}: {goal} is there already, {_made(known, row)}", OVERWRITE)
     if not goal.is_file():
@@ -176,6 +189,35 @@ def _check_renamed(
         if alike and _is_same(known, row, options) and (root / name).is_file():
             message = f"{row['source']}: would be {row['filename']}, but was converted as {name}"
             raise CannotCreateError(message, "keep that name by a mapping, or delete the image that has it")
+
+
+def _moved(
+    items: Sequence[Item], source: Path, rows: Mapping[str, Mapping[str, str]], root: Path
+) -> dict[str, str]:
+    """Return of whom an image lies in another visit already, and which: old and new visits would be mixed."""
+    now: dict[str, list[Item]] = {}
+    for item in items:
+        now.setdefault(item.source.relative_to(source).as_posix(), []).append(item)
+    moved: dict[str, str] = {}
+    for name, known in rows.items():
+        same = now.get(known["source"], [])
+        if not same or _visit(name) in {_visit(item.goal) for item in same} or not (root / name).is_file():
+            continue
+        for item in same:
+            if _holds_bytes(item.source, known["sha256"]):
+                moved[item.participant] = f"{known['source']} would be {item.goal}, but was converted as {name}"
+    return moved
+
+
+def _visit(name: str) -> str:
+    return name.rsplit("/", 2)[0]
+
+
+def _holds_bytes(source: Path, sha256: str) -> bool:
+    try:
+        return digest_of(source) == sha256
+    except (AppError, OSError):
+        return False  # which is said when it is read
 
 
 def _options(item: Item, options: ReadOptions) -> ReadOptions:

@@ -34,8 +34,9 @@ def test_a_guess_is_shown_and_converted_only_when_it_is_agreed_to(source, tmp_pa
     assert len(list(root.rglob("*.nii.gz"))) == 2
     # What was shown can be mended and given back.
     (tmp_path / "map.tsv").write_text(said.out.replace("\t01\t", "\tA7\t"))
-    assert main([str(source), str(root), "--mapping", str(tmp_path / "map.tsv")]) == 0
-    assert (root / "participants.tsv").read_text() == "participant_id\nsub-01\nsub-A7\n"
+    mended = tmp_path / "mended"
+    assert main([str(source), str(mended), "--mapping", str(tmp_path / "map.tsv")]) == 0
+    assert (mended / "participants.tsv").read_text() == "participant_id\nsub-A7\n"
 
 
 @pytest.mark.parametrize("how", ["guess", "mapping"])

@@ -229,6 +229,36 @@ def test_an_image_is_not_stored_again_under_another_name(places, capsys):
     assert main([str(source), str(root), "--mapping", str(places[2])]) == 0
 
 
+def test_a_visit_that_is_numbered_anew_is_not_mixed_with_what_is_there(places, capsys):
+    """As ADNI's are, where a later download brings a visit in between."""
+    source, root, _ = places
+    write_nifti(source / "d.nii", *image(seed=4))
+    assert bidsify(places, "a.nii.gz\t01\t1\tT1w", "b.mha\t01\t2\tT1w") == 0
+    before = tree(root / "sub-01")
+    rows = ("a.nii.gz\t01\t1\tT1w", "d.nii\t01\t2\tFLAIR", "b.mha\t01\t3\tT1w")
+    for words, counts in (([], "1 converted, 1 there"), (["--overwrite"], "0 converted, 2 there")):
+        assert bidsify(places, *rows, C, words=words) == 1
+        said = capsys.readouterr().err
+        assert f"{counts} already, 2 refused" in said
+        assert (
+            "d.nii: not converted, because b.mha would be sub-01/ses-3/anat/sub-01_ses-3_T1w.nii.gz, but was "
+            "converted as sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz (visits would be mixed: delete"
+        ) in said
+    assert tree(root / "sub-01") == before
+    (root / "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz").unlink()
+    assert bidsify(places, *rows) == 0
+
+
+def test_a_head_is_not_stored_again_as_somebody_else(places):
+    source, root, _ = places
+    mended = [row.replace("\t01\t", "\tA7\t") for row in (A, B)]
+    assert bidsify(places, A, B) == 0
+    assert bidsify(places, *mended) == 73
+    assert not (root / "sub-A7").exists()
+    write_nifti(source / "a.nii.gz", *image(seed=9))  # another head by the same name, as in another source folder
+    assert bidsify(places, mended[0]) == 0
+
+
 def test_a_damaged_image_at_the_goal_costs_only_its_item(places, capsys):
     root = places[1]
     assert bidsify(places, A) == 0
