@@ -246,7 +246,7 @@ def _trained(
         hold(fabric, stored, features, presence=presence)
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
-        folds = folds_of(settings, list(stored))
+        folds = folds_of(settings, list(stored), everyone)
         start = start_of(parent, folds, everyone)
         checkpoints = checkpoints_of(settings, key, fabric)
         make = partial(settled_plans, settings, stored, folds, fabric, checkpoints, start)

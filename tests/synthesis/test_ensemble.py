@@ -32,7 +32,10 @@ IMAGES = Images("ravel", "T1w", {"T1w": "whitestripe", "FLAIR": "whitestripe"}, 
 
 
 def test_every_participant_is_held_out_once(pairs):
-    many = [dataclasses.replace(pairs[0], visit=f"v{n}", participant=f"sub-{n % 7}") for n in range(14)]
+    many = [
+        dataclasses.replace(pairs[0], visit=f"v{n}", participant=f"sub-{n % 7}", fingerprint=f"{n}")
+        for n in range(14)
+    ]
     folds = make_folds(many, leave_one_out=False, seed=0)
     assert len(folds) == 5
     assert sorted(p for fold in folds for p in fold.held_out) == sorted({pair.participant for pair in many})
