@@ -169,7 +169,7 @@ def _data(bundle: Bundle) -> str:
         ("", ""),
         [
             ("participants", len({split.participant for split in bundle.splits})),
-            ("visits learned from", sum(split.trained_on for split in bundle.splits)),
+            ("visits learned from", len({split.visit for split in bundle.splits if split.trained_on})),
             ("sources", ", ".join(bundle.plan.sources)),
             ("target", bundle.plan.target),
             ("grid", f"of the {images.reference}, {least if least == greatest else f'{least} to {greatest}'} mm"),

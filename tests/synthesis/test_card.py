@@ -48,6 +48,12 @@ def test_whom_and_what_it_was_trained_on(bundle):
     assert said["intensity scale"] == "`--normalization robust`"
 
 
+def test_a_visit_of_two_scans_counts_once(tmp_path):
+    again = Split("sub-02", "sub-02", 1, True, "d" * 64)  # was processed again with another T1w
+    folder = small_bundle(tmp_path / "b", splits=[*SPLITS, again]).path
+    assert ["visits learned from", "3"] in rows(section((folder / "README.md").read_text(), "Data"))
+
+
 def test_errors_are_means_over_people_beside_the_baselines(bundle):
     text = section(model_card(bundle, METRICS), "Errors on people held out")
     names = pseudonyms(SPLITS)
