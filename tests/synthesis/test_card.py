@@ -73,6 +73,16 @@ def test_who_has_a_network_that_is_worse_than_the_floor_is_told(bundle):
     assert "Do not predict with it" in model_card(bundle, METRICS.replace("\t0.5\t0.6\t", "\t1.5\t0.6\t"))
 
 
+def test_a_range_outside_which_nothing_was_learned_is_told(bundle):
+    head, *lines = METRICS.splitlines()
+    narrow = "\n".join((f"{head}\taxial_range", *(f"{line}\t20.0,80.0" for line in lines)))
+    told, whole = (section(model_card(bundle, m), "Errors on people held out") for m in (narrow, METRICS))
+    assert "inside the brain, between 20 and 80 % of its height.\n" in told
+    assert "Nothing was learned outside that range" in told
+    assert "inside the brain.\n" in whole
+    assert "outside" not in whole
+
+
 def test_without_measurements_it_says_so(bundle):
     assert section(model_card(bundle, ""), "Errors on people held out").strip() == "Nothing was measured."
 
