@@ -11,6 +11,7 @@ import pytest
 
 from bidsapp import application, group, planning, results
 from bidsapp.bids.gather import gather
+from bidsapp.cli.bundles import said_by
 from bidsapp.cli.parser import settings_from
 from bidsapp.cohort import scale
 from bidsapp.errors import NoInputError, UsageError
@@ -177,6 +178,24 @@ def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bu
         settings_from([*words, "--normalization", "zscore"])
     with pytest.raises(UsageError, match="on the grid of the T1w, not of the T2w"):
         settings_from([*words, "--normalization", "whitestripe", "--reference", "T2w"])
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "taken"),
+    [
+        ((2.0, 2.0, 2.0), (2.0, 2.0, 2.0), "2"),
+        ((0.7999, 0.8, 0.8), (0.8, 0.8001, 0.8), "0.8"),
+        ((1.0, 1.0, 1.2), (1.0, 1.0, 1.2), None),  # learned from on a native grid
+        ((1.0, 1.0, 1.0), (1.0, 1.0, 1.2), None),
+        ((8.0, 8.0, 8.0), (8.0, 8.0, 8.0), None),  # which --resolution refuses
+    ],
+)
+def test_the_command_takes_the_grid_from_the_bundle(settings, with_bundle, least, greatest, taken):
+    bundle = with_bundle(spacing_mm=(least, greatest)).model
+    assert said_by(bundle).get("resolution") == said_by(None, bundle).get("resolution") == taken
+    words = [str(settings.bids_dir), str(settings.output_dir), "participant", "group", "--model", str(bundle)]
+    assert settings_from(words).resolution == (taken or Settings.resolution)
+    assert settings_from([*words, "--resolution", "native"]).resolution == "native"
 
 
 @pytest.mark.parametrize(
