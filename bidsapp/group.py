@@ -30,7 +30,7 @@ from bidsapp.synthesis.crew import dismiss, hold, leading
 from bidsapp.synthesis.overrides import read_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lightning_fabric import Fabric
 
@@ -111,8 +111,7 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
     everyone = gathered.identities
     images = known.images if known else training_images(settings, gathered.visits)
     gathered = _within(settings, admit(gathered, images, settings.target))
-    for skip in (*gathered.skipped, *gathered.dropped, *gathered.damaged):
-        log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
+    _warn((*gathered.skipped, *gathered.dropped, *gathered.damaged))
     skipped = [VisitStatus(skip.visit, "skipped", skip.reason, skip.hint) for skip in gathered.skipped]
     if settings.dry_run:
         from bidsapp.preview import dry_run
@@ -129,7 +128,7 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
     try:
         bundle = named or _trained(settings, pairs, everyone, images, fabric, population, parent, grant.memory_gb)
     except NoInputError as error:
-        _without_predictions(settings, error.message, gathered.skipped)
+        _without_predictions(settings, error.message, gathered)
         raise
     dismiss(fabric)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone, tell)
@@ -141,10 +140,15 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
     return (*statuses, *skipped, *_failed(gathered))
 
 
-def _without_predictions(settings: Settings, why: str, unusable: Sequence[Skip]) -> None:
+def _warn(skips: Iterable[Skip]) -> None:
+    for skip in skips:
+        log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
+
+
+def _without_predictions(settings: Settings, why: str, gathered: Gathered) -> None:
     """Leave a page on what the participant level has made, though nothing can be predicted."""
     if not settings.dry_run:
-        record_quality(settings, why, unusable)
+        record_quality(settings, why, (*gathered.skipped, *gathered.damaged))
 
 
 def _failed(gathered: Gathered) -> list[VisitStatus]:
@@ -162,11 +166,9 @@ def _gathered(settings: Settings, *, may_miss: bool) -> Gathered:
         may_miss=may_miss,
     )
     if not gathered.visits:
-        unusable = (*gathered.skipped, *gathered.damaged)
-        for skip in unusable:
-            log.warning("%s: %s (%s)", skip.visit, skip.reason, skip.hint)
+        _warn((*gathered.skipped, *gathered.damaged))
         needed = (" or " if may_miss else " and ").join(settings.source)
-        _without_predictions(settings, f"no visit has a usable {needed}", unusable)
+        _without_predictions(settings, f"no visit has a usable {needed}", gathered)
         raise NoInputError(
             f"{settings.output_dir}: no visit has a usable {needed}", "run the participant level first"
         )
@@ -197,6 +199,7 @@ def _on_population_scale(
     if population is None:
         return gathered, None
     visits, damaged = apply_population(settings, gathered.visits, population)
+    _warn(damaged)
     return replace(gathered, visits=tuple(visits), damaged=(*gathered.damaged, *damaged)), population
 
 
@@ -246,7 +249,7 @@ def _trained(
         hold(fabric, stored, features, presence=presence)
         for pair, error in unusable.items():
             log.warning("%s is not learned from: %s", pair.visit, error)
-        folds = folds_of(settings, list(stored))
+        folds = folds_of(settings, list(stored), everyone)
         start = start_of(parent, folds, everyone)
         checkpoints = checkpoints_of(settings, key, fabric)
         make = partial(settled_plans, settings, stored, folds, fabric, checkpoints, start)

@@ -73,18 +73,23 @@ def strata_of(settings: Settings) -> dict[str, str] | None:
     return column_of(settings.output_dir, settings.stratify) if settings.stratify else None
 
 
-def folds_of(settings: Settings, pairs: Sequence[Pair]) -> tuple[Fold, ...]:
-    """Return the folds of the pairs that are learned from: those of a table, or new ones."""
+def folds_of(settings: Settings, pairs: Sequence[Pair], everyone: Sequence[Identity] = ()) -> tuple[Fold, ...]:
+    """Return the folds of the pairs that are learned from: those of a table, or new ones.
+
+    `everyone`: other visits by which it is known who shares a scan.
+    """
     from bidsapp.synthesis.folds import make_folds, read_folds
     from bidsapp.synthesis.presence import check_learned
 
     if settings.splits is not None:
-        folds = read_folds(settings.splits, pairs)
+        folds = read_folds(settings.splits, pairs, everyone)
     else:
         strata = strata_of(settings)
         if strata is not None:
             _check_strata(settings, strata, pairs)
-        folds = make_folds(pairs, leave_one_out=settings.crossval, seed=settings.seed, strata=strata)
+        folds = make_folds(
+            pairs, leave_one_out=settings.crossval, seed=settings.seed, strata=strata, everyone=everyone
+        )
     if settings.init_from is None:  # else its networks have learned of every source before
         check_learned(pairs, folds, settings.source)
     return folds

@@ -83,7 +83,7 @@ def dry_run(
     planned = plan_training(
         pairs,
         features_asked(settings, parent),
-        partial(folds_of, settings),
+        partial(folds_of, settings, everyone=everyone),
         lambda folds, extents: (
             kept or plans_of(settings, len(folds), fabric, extents, start_of(parent, folds, everyone))
         ),

@@ -77,7 +77,7 @@ def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict
     for row in read_tsv(bundle.path / METRICS_FILE):
         recorded.setdefault(row["visit"], []).append(row)
     steps = _steps(bundle)
-    known = {split.visit: split.fingerprint for split in bundle.splits}
+    known = {(split.visit, split.fingerprint) for split in bundle.splits}
     rows: list[dict[str, Any]] = []
     apart = []
     for prediction in predictions:
@@ -88,7 +88,7 @@ def metrics_rows(bundle: Bundle, predictions: Sequence[Prediction]) -> list[dict
         trained = steps.get(prediction.fold) if prediction.fold is not None else None
         mine = {"fold": prediction.fold, "model": bundle.plan.network, "steps": trained}
         rows.append({**who, **mine, **prediction.agreement, **(prediction.interval or {})})
-        then = recorded.get(pair.visit, []) if known.get(pair.visit) == pair.fingerprint else []
+        then = recorded.get(pair.visit, []) if (pair.visit, pair.fingerprint) in known else []
         if _comparable(then, bundle.plan.network, pair.axial_range, prediction.agreement["mae"]):
             rows += [{**who, **_baseline_row(row)} for row in then if row["network"] != bundle.plan.network]
         else:

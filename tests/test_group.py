@@ -11,10 +11,11 @@ import pytest
 
 from bidsapp import application, group, planning, results
 from bidsapp.bids.gather import gather
+from bidsapp.cli.bundles import said_by
 from bidsapp.cli.parser import settings_from
 from bidsapp.cohort import scale
-from bidsapp.errors import UsageError
-from bidsapp.records import Pair, Scan, Visit
+from bidsapp.errors import NoInputError, UsageError
+from bidsapp.records import Pair, Scan, Skip, Visit
 from bidsapp.rendering import rendering_of
 from bidsapp.reports.references import cited
 from bidsapp.resources import Grant
@@ -128,6 +129,28 @@ def test_a_visit_on_another_scale_than_the_bundles_is_skipped(with_bundle, predi
     )
 
 
+def test_a_visit_that_cannot_be_brought_to_the_scale_of_the_cohort_is_named(
+    with_bundle, predicted, monkeypatch, caplog
+):
+    settings = with_bundle(Population("nyul", {"T1w": np.ones(3)}))
+    lost = Skip("sub-01_ses-A", "cannot be read", "do it again")
+    monkeypatch.setattr(scale, "apply_population", lambda settings, visits, population: (visits[1:], [lost]))
+    statuses = group.run(settings, GRANT)
+    assert len(predicted) == 3
+    assert "sub-01_ses-A: cannot be read (do it again)" in caplog.messages
+    assert [status.visit for status in statuses if status.state == "failed"] == ["sub-01_ses-A"]
+
+
+def test_the_page_of_a_run_without_predictions_lists_damaged_visits(settings, monkeypatch):
+    for session in "AB":
+        (settings.output_dir / f"sub-02/ses-{session}/sub-02_ses-{session}_scans.tsv").unlink()
+    told = []
+    monkeypatch.setattr(group, "record_quality", lambda _, why, unusable: told.extend(s.visit for s in unusable))
+    with pytest.raises(NoInputError, match="1 participant"):
+        group.run(replace(settings, max_steps=1), GRANT)
+    assert told == ["sub-02_ses-A", "sub-02_ses-B"]
+
+
 def test_a_bundle_of_another_scale_is_refused_before_any_visit_is_looked_at(with_bundle, predicted):
     methods = {"T1w": "whitestripe", "FLAIR": "whitestripe"}
     settings = with_bundle(normalization="ravel", methods=methods)
@@ -155,6 +178,24 @@ def test_the_command_takes_scale_and_reference_from_the_bundle(settings, with_bu
         settings_from([*words, "--normalization", "zscore"])
     with pytest.raises(UsageError, match="on the grid of the T1w, not of the T2w"):
         settings_from([*words, "--normalization", "whitestripe", "--reference", "T2w"])
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "taken"),
+    [
+        ((2.0, 2.0, 2.0), (2.0, 2.0, 2.0), "2"),
+        ((0.7999, 0.8, 0.8), (0.8, 0.8001, 0.8), "0.8"),
+        ((1.0, 1.0, 1.2), (1.0, 1.0, 1.2), None),  # learned from on a native grid
+        ((1.0, 1.0, 1.0), (1.0, 1.0, 1.2), None),
+        ((8.0, 8.0, 8.0), (8.0, 8.0, 8.0), None),  # which --resolution refuses
+    ],
+)
+def test_the_command_takes_the_grid_from_the_bundle(settings, with_bundle, least, greatest, taken):
+    bundle = with_bundle(spacing_mm=(least, greatest)).model
+    assert said_by(bundle).get("resolution") == said_by(None, bundle).get("resolution") == taken
+    words = [str(settings.bids_dir), str(settings.output_dir), "participant", "group", "--model", str(bundle)]
+    assert settings_from(words).resolution == (taken or Settings.resolution)
+    assert settings_from([*words, "--resolution", "native"]).resolution == "native"
 
 
 @pytest.mark.parametrize(

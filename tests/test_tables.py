@@ -11,6 +11,7 @@ from bidsapp.application import Prediction
 from bidsapp.bids.gather import GatheredVisit
 from bidsapp.records import Pair, Visit
 from bidsapp.synthesis.metrics import MEASURED, Agreement
+from bidsapp.synthesis.splits import Split
 from bidsapp.tables import (
     COMPARISON_COLUMNS,
     METRICS_COLUMNS,
@@ -20,7 +21,7 @@ from bidsapp.tables import (
     write_tables,
 )
 
-from .bundles import METRICS, small_bundle
+from .bundles import METRICS, SPLITS, small_bundle
 
 
 def rows(participants):
@@ -130,6 +131,16 @@ def test_baselines_are_compared_on_the_same_voxels_only(tmp_path, then, mae, tod
     comparison = comparison_rows(found, ["seed-resnet", "floor"], 0)
     assert [row["difference"] for row in comparison] == [pytest.approx(0.1, abs=1e-3)] * (len(models) - 1)
     assert caplog.text.count("other voxels") == 2 - len(models)
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_visit_that_was_processed_twice_keeps_its_baselines(tmp_path, place):
+    """Splits have a row for each T1w that it was ever made from; the older may stand before or behind."""
+    splits = [*SPLITS]
+    splits.insert(place, Split("sub-02", "sub-02", 1, True, "d" * 64))
+    bundle = small_bundle(tmp_path / "bundle", splits=splits)
+    found = metrics_rows(bundle, [measured_today(tmp_path, 0.6)])
+    assert [row["model"] for row in found] == ["seed-resnet", "floor"]
 
 
 def test_bundles_of_earlier_versions_lack_measures():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -262,7 +263,7 @@ def _spacing(mask: Path) -> tuple[float, ...]:
     """Return voxel edges in the order of the world's axes: grids differ in the order of their own."""
     try:
         affine = nib.Nifti1Image.from_filename(mask).affine
-    except (OSError, EOFError, ValueError, ImageFileError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
         raise DataError(f"{mask}: cannot be read: {error}", RUN_AGAIN) from error
     order = np.argsort(nib.io_orientation(affine)[:, 0])
     return tuple(round(float(edge), 4) for edge in voxel_sizes(affine)[order])

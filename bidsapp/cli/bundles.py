@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bidsapp.settings import Settings
+    from bidsapp.synthesis.manifest import Images
 
 FOLDER = "give the folder that a group level wrote in models/"
 # What a network keeps that is trained further.
 NETWORK = ("network", "norm", "input_mode", "slice_axis")
+# Voxel edges of a grid, mm. Coarser, and a cortex is a voxel; finer, and a visit is no longer held in memory.
+EDGE_MM = (0.3, 5.0)
 
 
 def said_by(model: Path | None, init_from: Path | None = None) -> dict[str, Any]:
@@ -40,8 +43,16 @@ def said_by(model: Path | None, init_from: Path | None = None) -> dict[str, Any]
         "source": source,
         "target": target,
         "allow_missing_source": bool(plan.get("sources_may_miss")),
+        **_resolution(images),
         **({} if model else {name: plan[name] for name in NETWORK if plan.get(name)}),
     }
+
+
+def _resolution(images: Images) -> dict[str, str]:
+    """Return the edge that all voxels have; nothing where they are no cubes or differ, as on native grids."""
+    edges = {round(edge, 3) for ends in images.spacing_mm for edge in ends}
+    edge, (low, high) = min(edges, default=0.0), EDGE_MM
+    return {"resolution": f"{edge:g}"} if len(edges) == 1 and low <= edge <= high else {}
 
 
 def check_export(form: str | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsapp.bids.precomputed import datasets
-from bidsapp.cli.bundles import check_export, check_model, check_start
+from bidsapp.cli.bundles import EDGE_MM, check_export, check_model, check_start
 from bidsapp.cli.cluster import check_cluster
 from bidsapp.cli.processes import check_processes
 from bidsapp.errors import CannotCreateError, NoInputError, UsageError
@@ -47,8 +47,6 @@ LARGEST_SEED = 2**32 - 1
 # The mean of all steps, rounded down (`bidsapp.synthesis.averaging`).
 WIDEST_EMA = 0.28
 RATES = (1e-7, 1.0)
-# Coarser, and a cortex is a voxel; finer, and a visit is no longer held in memory.
-EDGE_MM = (0.3, 5.0)
 # What fMRIPrep calls spaces that are no template's.
 OWN_SPACES = frozenset({"anat", "func", "run", "sbref", "fsnative", "T1w", "T2w"})
 CHOICES = {

@@ -134,7 +134,8 @@ def _seen(given: argparse.Namespace) -> None:
     sys.stdout.write("visit\tin_training_set\theld_out_by_fold\n")
     for visit, participant in whose.items():
         folds = folds_of(bundle.everybody, [one for one in found.identities if one.participant == participant])
-        held = ",".join("none" if fold is None else str(fold) for fold in folds) or "n/a"
+        number = next(iter(folds)) if len(folds) == 1 else None
+        held = "n/a" if not folds else "none" if number is None else str(number)
         sys.stdout.write(f"{visit}\t{str(bool(folds)).lower()}\t{held}\n")
     for skip in (*found.skipped, *found.damaged):
         if skip.visit in whose:

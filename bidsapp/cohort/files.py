@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ class CohortFiles:
         try:
             image = nib.Nifti1Image.from_filename(file)
             return nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
-        except (OSError, EOFError, ValueError, ImageFileError) as error:
+        except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
             raise DataError(f"{file}: cannot be read: {error}", RUN_AGAIN) from error
 
 

@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from bidsapp.records import region
+from bidsapp.synthesis.axial import range_of, within
 from bidsapp.synthesis.plan import plan_to_json
 from bidsapp.synthesis.pseudonyms import pseudonyms
 from bidsapp.synthesis.statistics import paired
@@ -169,7 +170,7 @@ def _data(bundle: Bundle) -> str:
         ("", ""),
         [
             ("participants", len({split.participant for split in bundle.splits})),
-            ("visits learned from", sum(split.trained_on for split in bundle.splits)),
+            ("visits learned from", len({split.visit for split in bundle.splits if split.trained_on})),
             ("sources", ", ".join(bundle.plan.sources)),
             ("target", bundle.plan.target),
             ("grid", f"of the {images.reference}, {least if least == greatest else f'{least} to {greatest}'} mm"),
@@ -207,11 +208,15 @@ def _errors(bundle: Bundle, metrics: str, names: Mapping[str, str]) -> str:
     said += [f"`{model}` is {text}." for model, text in BASELINES.items() if model in models and model != mine]
     if both:
         said.append(f"The error of `{mine}` was below that of `floor` for {better} of {len(both)} people.")
+    part = range_of(rows[0])
+    if part:
+        said.append("Nothing was learned outside that range, where no prediction was measured, either.")
     if 2 * better < len(both):
         said.append("**Do not predict with it:** no network is needed for what `floor` does better.")
     return "\n\n".join(
         (
-            f"Of {len(people)} people, by networks that had not seen them, inside {region(bundle.plan.target)}.",
+            f"Of {len(people)} people, by networks that had not seen them, "
+            f"inside {region(bundle.plan.target)}{within(part)}.",
             _table(("", *MEASURES.values()), means),
             "\n".join(said),
             _table((MEASURES["mae"], *models), each),

@@ -7,8 +7,9 @@ import dataclasses
 import hashlib
 import json
 import logging
+import resource
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,7 @@ def stored_pairs(
                 stored[pair] = volume
                 held += volume.gigabytes
             else:
+                _keep_many_files_open()
                 stored[pair] = volume.streamed(folder / pair.visit)
                 streamed += volume.gigabytes
         log.info("training arrays: %.3g GB in memory, %.3g GB streamed from %s", held, streamed, folder)
@@ -137,6 +139,13 @@ def stored_pairs(
     finally:
         stored.clear()  # closes the memory maps before their files go
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_many_files_open() -> None:
+    """Let this process have as many files open as the system allows: each volume that is streamed is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def train_bundle(

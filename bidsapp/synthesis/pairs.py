@@ -109,7 +109,7 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
     """
     mask_image = _open(pair.mask)
     affine = mask_image.affine
-    mask = _grown(np.asarray(mask_image.dataobj) > 0, affine, pair.margin_mm)
+    mask = _grown(_voxels(mask_image, pair.mask) > 0, affine, pair.margin_mm)
     if not mask.any():
         raise DataError(f"{pair.mask}: empty mask", "look at the scan, and leave the visit out")
     box = _bounding_box(mask, affine)
@@ -224,8 +224,12 @@ def _read(path: Path, like: nib.Nifti1Image, box: tuple[slice, ...]) -> NDArray[
     image = _open(path)
     if image.shape != like.shape or not np.allclose(image.affine, like.affine, atol=1e-3):
         raise DataError(f"{path}: not on the grid of its visit's brain mask", "run the participant level again")
+    # A view would keep the whole image in memory; the axes stay in the order in which they lie there.
+    return _voxels(image, path)[box].copy(order="K")
+
+
+def _voxels(image: nib.Nifti1Image, path: Path) -> NDArray[np.float32]:
     try:
-        # A view would keep the whole image in memory; the axes stay in the order in which they lie there.
-        return np.asarray(image.dataobj, np.float32)[box].copy(order="K")
+        return np.asarray(image.dataobj, np.float32)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bidsapp.synthesis.pairs import Volume
 
 GIGABYTE = 1e9
+# Bytes; where an array may begin in a file, as NumPy has it.
+ALIGNED = 64
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,30 @@ class TrainingVolume:
 
     @classmethod
     def store(cls, volume: Volume, folder: Path) -> Self:
-        """Do as `hold`, but write the arrays into a folder, and open them as memory maps."""
+        """Do as `hold`, but write the arrays into a file of a folder, and open it as a memory map."""
         return cls.hold(volume).streamed(folder)
 
     def streamed(self, folder: Path) -> Self:
-        """Return the same volume on disk: its arrays written into a folder, and opened as memory maps."""
+        """Return the same volume on disk: its arrays written into a file of a folder, and opened as a memory map.
+
+        In one file, because each that is mapped stays open, and a system has few of those to give.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "arrays"
+        places: dict[str, int] = {}
+        # Axes stay in the order in which they lie in memory, as NumPy stores them.
+        turned = {name for name, array in self._arrays.items() if array.flags.fnc}
+        with path.open("wb") as file:
+            for name, array in self._arrays.items():
+                file.write(bytes(-file.tell() % ALIGNED))
+                places[name] = file.tell()
+                np.ascontiguousarray(array.T if name in turned else array).tofile(file)
+        whole = np.memmap(path, mode="r")
+        maps: dict[str, Any] = {}
         for name, array in self._arrays.items():
-            np.save(folder / f"{name}.npy", array)
-        maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self._arrays}
+            values = whole[places[name] : places[name] + array.nbytes].view(array.dtype)
+            shape = array.shape
+            maps[name] = values.reshape(shape[::-1]).T if name in turned else values.reshape(shape)
         return replace(self, **maps)
 
 

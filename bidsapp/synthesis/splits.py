@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,14 @@ class Split:
 def folds_of(splits: Iterable[Split], visits: Iterable[Identity]) -> frozenset[int | None]:
     """Return the folds that held out the people of these visits; empty where no network has seen any of them.
 
-    People are recognized by the voxels of a visit, not by a label: labels repeat between datasets.
+    People are recognized by the voxels of a visit, not by a label: labels repeat between datasets. Who is in
+    several folds was held out of none: the network of each has learned from the others.
     """
-    known = {split.fingerprint: split.fold for split in splits if split.fingerprint}
-    return frozenset(known[visit.fingerprint] for visit in visits if visit.fingerprint in known)
+    known: defaultdict[str, set[int | None]] = defaultdict(set)
+    for split in splits:
+        if split.fingerprint:
+            known[split.fingerprint].add(split.fold)
+    return frozenset[int | None]().union(*(known[one.fingerprint] for one in visits if one.fingerprint in known))
 
 
 def write_splits(path: Path, splits: Sequence[Split]) -> None:

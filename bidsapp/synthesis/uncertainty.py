@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from bidsapp.imaging.intensity import HU_PER_UNIT
 from bidsapp.text import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -83,13 +84,16 @@ class Calibration:
 
     def factor(self, level: float = LEVEL) -> float:
         """Return how many scales on either side cover a share of the voxels, in the mean over people."""
-        return float(self.factors([level])[0])
+        return _factor(self.residuals, level)
 
     def factors(self, levels: Sequence[float]) -> NDArray[np.float64]:
         """Return `factor` of several levels, for little more than that of one."""
         values = np.unique([r.quantiles for r in self.residuals])
-        people = [np.mean([_covered(r, values) for r in own], axis=0) for _, own in self._by_person()]
-        return np.asarray(np.interp(levels, np.mean(people, axis=0), values), np.float64)
+        people = self._by_person().values()
+        total = np.zeros(len(values))
+        for own in people:  # one after the other: of thousands the shares at all values fill no memory
+            total += np.mean([_covered(r, values) for r in own], axis=0)
+        return np.asarray(np.interp(levels, total / len(people), values), np.float64)
 
     def held_out(self, level: float = LEVEL) -> dict[str, float]:
         """Return participant → share of voxels that an interval calibrated on the other folds' people covers."""
@@ -100,7 +104,7 @@ class Calibration:
         factors = {fold: self.others(fold).factors(levels) for fold in {r.fold for r in self.residuals}}
         return {
             person: tuple(np.mean([_covered(r, factors[r.fold]) for r in own], axis=0).tolist())
-            for person, own in self._by_person()
+            for person, own in self._by_person().items()
         }
 
     def summary(self, level: float = LEVEL) -> dict[str, Any]:
@@ -113,9 +117,11 @@ class Calibration:
             "Factor": round(self.factor(level), 4),
         }
 
-    def _by_person(self) -> Iterator[tuple[str, list[Residuals]]]:
-        for person in self.participants:
-            yield person, [r for r in self.residuals if r.participant == person]
+    def _by_person(self) -> dict[str, list[Residuals]]:
+        people: dict[str, list[Residuals]] = {person: [] for person in self.participants}
+        for r in self.residuals:
+            people[r.participant].append(r)
+        return people
 
     def to_json(self) -> dict[str, Any]:
         """Return what the bundle writes."""
@@ -129,6 +135,12 @@ class Calibration:
             for r in self.residuals
         ]
         return {"Quantiles": "of absolute error over predicted scale, 1 to 99 % of voxels", "Visits": rows}
+
+
+@lru_cache(maxsize=128)
+def _factor(residuals: tuple[Residuals, ...], level: float) -> float:
+    """Return the factor of these residuals, which every visit of a fold asks for."""
+    return float(Calibration(residuals).factors([level])[0])
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

@@ -60,6 +60,16 @@ def test_one_source_is_enough_and_a_flagged_one_is_missing(derivatives):
     assert gathered.visits[2].methods == {"T1w": "robust"}
 
 
+def test_a_damaged_mask_costs_its_visit_only(derivatives):
+    mask = derivatives / "sub-01/anat/sub-01_desc-brain_mask.nii.gz"
+    content = mask.read_bytes()
+    mask.write_bytes(content[:10] + bytes([content[10] | 6]) + content[11:])  # a kind of block that deflate lacks
+    gathered = gather(derivatives, ("T1w",), "FLAIR", "T1w")
+    assert [visit.pair.visit for visit in gathered.visits] == ["sub-02", "sub-03", "sub-04"]
+    assert [skip.visit for skip in gathered.damaged] == ["sub-01"]
+    assert gathered.damaged[0].reason.startswith(f"{mask}: cannot be read")
+
+
 def test_quality_numbers_of_sources_are_gathered(derivatives):
     table = next(derivatives.rglob("*_scans.tsv"))
     rows = list(csv.DictReader(table.read_text().splitlines(), delimiter="\t"))

@@ -88,6 +88,8 @@ def test_who_was_seen(bundle, tmp_path, capsys):
         ("7", "A", SPLITS[2].fingerprint),
         ("7", "B", "e" * 64),
         ("8", "A", "f" * 64),
+        ("9", "A", SPLITS[0].fingerprint),
+        ("9", "B", SPLITS[2].fingerprint),
     ):
         write_visit(out, Visit(subject, session, (Scan(out / "t1", "T1w"),)), sha256=sha256)
     (out / "sub-7/ses-A/sub-7_ses-A_scans.tsv").unlink()  # they are known all the same
@@ -96,6 +98,8 @@ def test_who_was_seen(bundle, tmp_path, capsys):
         "sub-7_ses-A\ttrue\t1",
         "sub-7_ses-B\ttrue\t1",
         "sub-8_ses-A\tfalse\tn/a",
+        "sub-9_ses-A\ttrue\tnone",  # what one fold held out, the other learned from
+        "sub-9_ses-B\ttrue\tnone",
     ]
     assert main(["seen", str(bundle.path), str(tmp_path / "nowhere")]) == 66
 

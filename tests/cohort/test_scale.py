@@ -79,11 +79,19 @@ def test_a_visit_without_a_target_changes_nothing_of_the_scale(cohort):
     assert {name: values.tolist() for name, values in every.items()} == {n: v.tolist() for n, v in learned.items()}
 
 
-def test_a_damaged_image_costs_its_visit_only(cohort):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:500],
+        # A kind of block that deflate lacks.
+        lambda content: content[:10] + bytes([content[10] | 6]) + content[11:],
+    ],
+)
+def test_a_damaged_image_costs_its_visit_only(cohort, damage):
     settings, visits = cohort
     population = fit_population(settings, visits)
     broken = settings.output_dir / "sub-2/anat/sub-2_desc-preproc_T1w.nii.gz"
-    broken.write_bytes(broken.read_bytes()[:500])
+    broken.write_bytes(damage(broken.read_bytes()))
     done, damaged = apply_population(settings, visits, population)
     assert [visit.pair.visit for visit in done] == ["sub-1", "sub-3"]
     assert [skip.visit for skip in damaged] == ["sub-2"]

@@ -48,6 +48,12 @@ def test_whom_and_what_it_was_trained_on(bundle):
     assert said["intensity scale"] == "`--normalization robust`"
 
 
+def test_a_visit_of_two_scans_counts_once(tmp_path):
+    again = Split("sub-02", "sub-02", 1, True, "d" * 64)  # was processed again with another T1w
+    folder = small_bundle(tmp_path / "b", splits=[*SPLITS, again]).path
+    assert ["visits learned from", "3"] in rows(section((folder / "README.md").read_text(), "Data"))
+
+
 def test_errors_are_means_over_people_beside_the_baselines(bundle):
     text = section(model_card(bundle, METRICS), "Errors on people held out")
     names = pseudonyms(SPLITS)
@@ -65,6 +71,16 @@ def test_errors_are_means_over_people_beside_the_baselines(bundle):
 def test_who_has_a_network_that_is_worse_than_the_floor_is_told(bundle):
     assert "Do not predict with it" not in model_card(bundle, METRICS)
     assert "Do not predict with it" in model_card(bundle, METRICS.replace("\t0.5\t0.6\t", "\t1.5\t0.6\t"))
+
+
+def test_a_range_outside_which_nothing_was_learned_is_told(bundle):
+    head, *lines = METRICS.splitlines()
+    narrow = "\n".join((f"{head}\taxial_range", *(f"{line}\t20.0,80.0" for line in lines)))
+    told, whole = (section(model_card(bundle, m), "Errors on people held out") for m in (narrow, METRICS))
+    assert "inside the brain, between 20 and 80 % of its height.\n" in told
+    assert "Nothing was learned outside that range" in told
+    assert "inside the brain.\n" in whole
+    assert "outside" not in whole
 
 
 def test_without_measurements_it_says_so(bundle):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +34,10 @@ IMAGES = Images("ravel", "T1w", {"T1w": "whitestripe", "FLAIR": "whitestripe"}, 
 
 
 def test_every_participant_is_held_out_once(pairs):
-    many = [dataclasses.replace(pairs[0], visit=f"v{n}", participant=f"sub-{n % 7}") for n in range(14)]
+    many = [
+        dataclasses.replace(pairs[0], visit=f"v{n}", participant=f"sub-{n % 7}", fingerprint=f"{n}")
+        for n in range(14)
+    ]
     folds = make_folds(many, leave_one_out=False, seed=0)
     assert len(folds) == 5
     assert sorted(p for fold in folds for p in fold.held_out) == sorted({pair.participant for pair in many})
@@ -102,6 +107,18 @@ def test_pairs_are_held_in_a_quarter_of_the_memory_and_streamed_beyond(pairs, pl
             assert len(list(tmp_path.glob("cache/*"))) == 3 - held
         assert f"{held * size:.3g} GB in memory, {(3 - held) * size:.3g} GB streamed" in caplog.messages[-1]
     assert not (tmp_path / "cache").exists()
+
+
+def test_more_visits_are_streamed_than_files_could_be_open_at_first(pairs, tmp_path):
+    many = [dataclasses.replace(pairs[0], visit=f"v{number}") for number in range(60)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(file.name) for file in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, limits[1]))
+    try:
+        with stored_pairs(many, (), tmp_path / "cache") as (stored, unusable):
+            assert (len(stored), unusable) == (60, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_bundle(bundle, pairs, tmp_path):

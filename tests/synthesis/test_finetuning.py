@@ -123,6 +123,17 @@ def test_splits_round_trip(tmp_path, pairs):
     assert read_splits(tmp_path / "s.tsv") == splits
     assert folds_of(splits, [known_as(pairs[0], "1"), known_as(pairs[1], "2")]) == {1, None}
     assert folds_of(splits, [known_as(pairs[0], "3")]) == frozenset()
+    twice = (*splits, split("1", 2, label="sub-B"))  # one person under two labels
+    assert folds_of(twice, [known_as(pairs[0], "1")]) == {1, 2}
+
+
+def test_who_is_in_two_folds_was_held_out_of_none(parent, pairs):
+    pairs = [known_as(pairs[0], "1"), known_as(pairs[1], "new")]
+    parent = dataclasses.replace(parent, splits=(*parent.splits, split("1", 2, label="sub-B")))
+    with pytest.raises(DataError, match="every network of it has seen sub-01"):
+        parent.fold_of(pairs[:1])
+    with pytest.raises(DataError, match="whom fold 1 holds out: sub-01"):
+        choose_start(parent, folds({"sub-02"}, {"sub-01"}), pairs)
 
 
 def test_the_plan_keeps_the_network_and_lowers_the_rate(plan):

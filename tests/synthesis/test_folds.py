@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from bidsapp.errors import DataError
+from bidsapp.errors import DataError, NoInputError
+from bidsapp.records import Identity
 from bidsapp.synthesis.folds import Fold, make_folds, read_folds
 from bidsapp.synthesis.splits import Split, write_splits
 
@@ -70,7 +71,7 @@ def test_a_file_that_is_not_there(pairs, tmp_path):
 
 
 def people(pairs, number):
-    return [dataclasses.replace(pairs[0], participant=f"sub-{n:02d}") for n in range(number)]
+    return [dataclasses.replace(pairs[0], participant=f"sub-{n:02d}", fingerprint="") for n in range(number)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -101,3 +102,53 @@ def test_those_of_unknown_value_are_dealt_out_too(pairs):
     many = people(pairs, 10)
     folds = make_folds(many, leave_one_out=False, seed=0, strata={"sub-00": "9", "sub-01": "nan"})
     assert [len(fold.held_out) for fold in folds] == [2] * 5
+
+
+def known_by(pairs, *fingerprints):
+    """Return a pair of one participant for each fingerprint."""
+    return [
+        dataclasses.replace(pairs[0], participant=f"sub-{number}", fingerprint=fingerprint)
+        for number, fingerprint in enumerate(fingerprints)
+    ]
+
+
+@pytest.mark.parametrize("leave_one_out", [False, True])
+@pytest.mark.parametrize("strata", [None, {"sub-0": "1", "sub-1": "2", "sub-5": "3"}])
+def test_who_shares_a_scan_is_held_out_together(pairs, caplog, strata, leave_one_out):
+    many = known_by(pairs, "a", "b", "c", "", "e", "a", "")
+    many.append(dataclasses.replace(many[1], fingerprint="e"))  # another visit of theirs
+    folds = make_folds(many, leave_one_out=leave_one_out, seed=0, strata=strata)
+    assert [fold.number for fold in folds] == [0, 1, 2, 3, 4]
+    assert sorted(sorted(fold.held_out) for fold in folds) == [
+        ["sub-0", "sub-5"],
+        ["sub-1", "sub-4"],
+        ["sub-2"],
+        ["sub-3"],
+        ["sub-6"],
+    ]
+    assert caplog.messages == [
+        f"{who} have the same scan, voxel by voxel: held out together, as one person"
+        for who in ("sub-0, sub-5", "sub-1, sub-4")
+    ]
+
+
+def test_who_shares_no_scan_is_one_person_by_way_of_another(pairs):
+    between = [Identity("v", "sub-9", fingerprint) for fingerprint in "ac"]
+    folds = make_folds(known_by(pairs, "a", "b", "c"), leave_one_out=True, seed=0, everyone=between)
+    assert {fold.held_out for fold in folds} == {frozenset({"sub-0", "sub-2"}), frozenset({"sub-1"})}
+
+
+def test_one_person_under_two_labels_cannot_be_split(pairs, caplog):
+    with pytest.raises(NoInputError, match=r"^1 participant\(s\) have both source and target"):
+        make_folds(known_by(pairs, "a", "a"), leave_one_out=True, seed=0)
+    assert "sub-0, sub-1 have the same scan" in caplog.text
+
+
+def test_a_table_that_splits_one_person_is_refused(pairs, table):
+    many = known_by(pairs, "a", "b", "a")
+    with pytest.raises(DataError, match="sub-0, sub-2 have the same scan, voxel by voxel, but not the same fold"):
+        read_folds(table("participant fold", "sub-0 0", "sub-1 1", "sub-2 1"), many)
+    folds = read_folds(table("participant fold", "sub-0 0", "sub-1 1", "sub-2 0"), many)
+    assert [sorted(fold.held_out) for fold in folds] == [["sub-0", "sub-2"], ["sub-1"]]
+    left = read_folds(table("participant fold", "sub-0 0", "sub-1 1", "sub-2 1"), many[:2], many)
+    assert [sorted(fold.held_out) for fold in left] == [["sub-0"], ["sub-1"]]

@@ -63,6 +63,17 @@ def test_an_empty_mask_is_named(pairs, plan, tmp_path):
         load_volume(dataclasses.replace(pairs[0], mask=empty), plan.features)
 
 
+def test_a_mask_whose_voxels_are_cut_off_is_named(pairs, plan, tmp_path):
+    cut = tmp_path / "cut.nii.gz"
+    noise = np.random.default_rng(0).integers(0, 2, (26, 30, 24), np.uint8)  # does not fit into the first half
+    nib.save(nib.Nifti1Image(noise, np.diag([-2.0, 2, 2, 1])), cut)
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    assert nib.load(cut).shape == (26, 30, 24)
+    with pytest.raises(DataError, match=r"cut\.nii\.gz: cannot be read"):
+        load_volume(dataclasses.replace(pairs[0], mask=cut), plan.features)
+
+
 @pytest.mark.parametrize("tilted", [False, True])
 def test_an_axial_range_restricts_loss_and_measures_but_not_the_prediction(pairs, plan, tilted):
     pair = pairs[0]

@@ -1,6 +1,8 @@
 """Patches and their variation."""
 
 import dataclasses
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +40,28 @@ def test_volumes_in_memory_and_on_disk_give_the_same_patches(stored, pairs, plan
         torch.equal(x, y) for x, y in zip((a.inputs, a.target, a.mask), (b.inputs, b.target, b.mask), strict=True)
     )
     assert held[0].gigabytes == stored[0].gigabytes == pytest.approx(316_000e-9)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_streamed_volume_is_one_open_file_and_the_same_numbers(pairs, tmp_path, order):
+    held = TrainingVolume.hold(load_volume(pairs[0], ("mask", "depth")))
+    held = dataclasses.replace(held, inputs=np.array(held.inputs, order=order))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(file.name) for file in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 10, limits[1]))
+    try:
+        streamed = [held.streamed(tmp_path / f"{number}") for number in range(6)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for volume in streamed:
+        assert volume.axes == held.axes
+        for name, array in held._arrays.items():
+            mapped = volume._arrays[name]
+            assert isinstance(mapped, np.memmap)
+            assert (mapped.dtype, mapped.shape, mapped.flags.fnc) == (array.dtype, array.shape, array.flags.fnc)
+            assert np.array_equal(mapped, array)
+            assert mapped.flags.aligned
+            assert not mapped.flags.writeable
 
 
 @pytest.mark.parametrize("value", [1e6, -1e6, np.inf, np.nan])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -60,6 +61,33 @@ def test_several_levels_at_once_are_each_level_on_its_own():
     found = calibration.coverage(levels)
     for number, level in enumerate(levels):
         assert {who: shares[number] for who, shares in found.items()} == calibration.held_out(level)
+
+
+def test_many_people_take_no_more_memory_than_a_few():
+    random = np.random.default_rng(0)
+    drawn = np.sort(random.exponential(size=(300, len(RANKS))), axis=1).tolist()
+    people = tuple(Residuals(f"v{n}", f"sub-{n:03d}", n % 5, tuple(row)) for n, row in enumerate(drawn))
+    tracemalloc.start()
+    try:
+        found = Calibration(people).factors((0.5, 0.9))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10e6  # all shares at all values are 300 × 29,700 numbers of 8 bytes
+    values = np.unique(drawn)
+    shares = np.mean([np.interp(values, row, RANKS, left=0, right=1) for row in drawn], axis=0)
+    assert found.tolist() == pytest.approx(np.interp((0.5, 0.9), shares, values).tolist(), rel=1e-12)
+
+
+def test_what_every_visit_of_a_fold_asks_for_is_found_once(monkeypatch):
+    asked = []
+    factors = Calibration.factors
+    monkeypatch.setattr(Calibration, "factors", lambda self, levels: asked.append(levels) or factors(self, levels))
+    calibration = Calibration((person("a", 0, 7), person("b", 1, 8)))
+    for _ in range(3):
+        assert calibration.others(0).factor() == pytest.approx(8 * math.log(10), rel=1e-6)
+        assert calibration.others(0).summary()["Factor"] == pytest.approx(8 * math.log(10), abs=1e-4)
+    assert asked == [[0.9]]
 
 
 def test_it_is_written_and_read(tmp_path):
