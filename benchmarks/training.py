@@ -91,7 +91,7 @@ def steps_alone(plan, precision, steps: int):
     network, optimizers = set_up(plan, fabric)
     edge = plan.patch
     inputs = torch.rand(plan.batch, plan.inputs, *edge).contiguous(memory_format=torch.channels_last_3d)
-    batch = Batch(inputs, torch.rand(plan.batch, 1, *edge), torch.ones(plan.batch, 1, *edge), (0,) * plan.batch)
+    batch = Batch(inputs, torch.rand(plan.batch, 1, *edge), torch.ones(plan.batch, 1, *edge), 0)
     return lambda: timed(steps, lambda: take_step(network, optimizers, batch, plan, fabric))
 
 

@@ -284,15 +284,12 @@ def _draw(
     target, target_mask = (
         None if file is None else nib.load(file) for file in (volume.pair.target, volume.pair.target_mask)
     )
-    inside = np.zeros(volume.shape, np.uint8)
-    inside[volume.box] = volume.mask
     ct = rendering.hounsfield
     shown, doubt = (rendering.intensities(image), rendering.half_width(image, half)) if ct else (image, half)
     if ct and target is not None:
         target = nib.Nifti1Image(rendering.intensities(target.get_fdata(dtype=np.float32)), target.affine)
-    synthesized = nib.Nifti1Image(volume.full(shown, fill=rendering.fill), volume.affine)
-    uncertainty = nib.Nifti1Image(volume.full(doubt, fill=0.0), volume.affine)
-    mask = nib.Nifti1Image(inside, volume.affine)
+    synthesized, uncertainty = volume.image(shown, rendering.fill), volume.image(doubt, 0.0)
+    mask = volume.image(np.ones(volume.mask.shape, np.float32), 0.0)
     synthesis_figure(sources, synthesized, uncertainty, target, mask, path, target_mask=target_mask, ct=ct)
 
 

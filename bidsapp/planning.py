@@ -59,7 +59,9 @@ def request(settings: Settings) -> dict[str, Any]:
     splits = settings.splits and file_sha256(settings.splits)
     # Sums come out otherwise where they are shared.
     shared = {"processes": settings.processes} if settings.processes > 1 else {}
-    return {**values, **shared, "plan": sorted(settings.plan), "splits": splits, "version": __version__}
+    # A bundle from when arrays were read as files store them sees others' brains mirrored: it is trained anew.
+    fixed = {"axes": "RAS", "version": __version__}
+    return {**values, **shared, **fixed, "plan": sorted(settings.plan), "splits": splits}
 
 
 def minutes_of(settings: Settings) -> float | None:

@@ -91,12 +91,11 @@ class Rendering:
         return self._carried(volume, self.half_width(predicted, half), 0.0)
 
     def _carried(self, volume: Volume, values: NDArray[np.float32], fill: float) -> nib.Nifti1Image:
-        image = nib.Nifti1Image(volume.full(values, fill=fill), volume.affine)
-        image.set_sform(volume.affine, volume.code)
+        image = volume.image(values, fill)
         if self.grid is None:
             return image
-        mask = volume.full(np.ones(values.shape, np.float32), fill=0.0)
-        return resample_within(image, nib.Nifti1Image(mask, volume.affine), self.grid, fill=fill)
+        mask = volume.image(np.ones(values.shape, np.float32), 0.0)
+        return resample_within(image, mask, self.grid, fill=fill)
 
 
 def rendering_of(settings: Settings, visit: GatheredVisit, bundle: Bundle) -> Rendering:

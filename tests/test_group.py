@@ -280,7 +280,7 @@ def test_the_plan_and_the_methods_text_say_which_loss(settings, with_bundle):
 
 def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, with_bundle, tmp_path):
     fabric = make_fabric("cpu", "32-true")
-    volume = TrainingVolume(*[np.ones((1, 9, 8, 7), np.float16)] * 3, np.arange(9), (2, 0, 1))
+    volume = TrainingVolume(*[np.ones((1, 7, 9, 8), np.float16)] * 3, np.arange(9))
     stored = {Pair("v", "sub-1", (), Path()): volume}
     asked = replace(settings, max_steps=3, input_mode="slabs", slice_axis="coronal")
     folds = [Fold(0, frozenset({"sub-1"}))]

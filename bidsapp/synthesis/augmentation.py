@@ -34,7 +34,7 @@ def augment(batch: Batch, sources: int, generator: Generator, *, physics: bool =
     Batch
         New patches.
     """
-    mirrored = [_mirror(batch, n, generator) for n in range(len(batch.left_right))]
+    mirrored = [_mirror(batch, n, generator) for n in range(len(batch.inputs))]
     inputs, target, mask = (torch.stack([patch[part] for patch in mirrored]) for part in range(3))
     inputs = inputs.clone()
     if physics:
@@ -67,5 +67,5 @@ def _mirror(batch: Batch, n: int, generator: Generator) -> tuple[Tensor, Tensor,
     parts = (batch.inputs[n], batch.target[n], batch.mask[n])
     if torch.rand((), generator=generator) < 0.5:
         return parts
-    axis = 1 + batch.left_right[n]  # after the channels
+    axis = 1 + batch.left_right  # after the channels
     return (parts[0].flip(axis), parts[1].flip(axis), parts[2].flip(axis))

@@ -36,7 +36,6 @@ ABOUT_FILE = "model.json"
 # The example that is traced, voxels; edges differ and are no whole strides, so that none is taken for constant.
 EXAMPLE = (17, 18, 19)
 # Left-right, back-front and down-up of a volume whose axes run as the world's do.
-WORLD = (0, 1, 2)
 FEATURES = {
     "mask": "1 in {region}",
     "depth": "distance to the surface of {region}, in units of 20 mm",
@@ -72,7 +71,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(map(fold_normalization, networks))
         self.mirrored = plan.flip_averaging
-        self.left_right = 2 + axis_order(plan, WORLD).index(0)
+        self.left_right = 2 + axis_order(plan).index(0)
         self.margin = margin(plan)
         self.strides = edges(int(networks[0].stride), plan.slices is not None)  # type: ignore[arg-type]
 
@@ -173,7 +172,7 @@ def _about(bundle: Bundle, form: str, ensemble: Ensemble) -> dict[str, Any]:
             "Shape": [1, plan.inputs, "X", "Y", "Z"],
             "Type": "float32",
             **_channels(plan, where),
-            "Axes": [AXES[world] for world in axis_order(plan, WORLD)],
+            "Axes": [AXES[axis] for axis in axis_order(plan)],
             **({"Slices": f"{plan.slice_axis}, one after the other along the last axis"} if plan.slices else {}),
             "Images": bundle.images.to_json(),
         },

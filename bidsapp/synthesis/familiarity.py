@@ -82,7 +82,7 @@ def _distance(network: nn.Module, patches: Tensor, plan: Plan, fabric: Fabric) -
 
 def _patches(volume: Volume, plan: Plan) -> NDArray[np.float32]:
     """Return patches as training draws them, ``(N, C, X, Y, Z)``, about voxels spaced evenly among the brain's."""
-    order = axis_order(plan, volume.axes)
+    order = axis_order(plan)
     inputs = volume.inputs[: plan.inputs].transpose(0, *(1 + axis for axis in order))
     centres = np.argwhere(volume.mask.transpose(order))
     number = max(1, VOXELS // int(np.prod(plan.patch)))

@@ -103,13 +103,13 @@ def _slide(
     network: nn.Module, volume: Volume, plan: Plan, fabric: Fabric, window: int | None, overlap: int | None
 ) -> NDArray[np.float32]:
     """Return image and logarithm of the scale of one network, shape (2, X, Y, Z)."""
-    order, extra = axis_order(plan, volume.axes), margin(plan)
+    order, extra = axis_order(plan), margin(plan)
     mask = volume.mask.transpose(order)
     inputs = torch.from_numpy(volume.inputs[: plan.inputs].transpose(0, *(1 + axis for axis in order)))[None]
     inputs = F.pad(inputs, (extra, extra)) if extra else inputs
     most = window**3 if window else LAYER // plan.channels[0]
     total = np.zeros((2, *mask.shape), np.float32)
-    forward = _forward(network, 2 + order.index(volume.axes[0]), plan, fabric)
+    forward = _forward(network, 2 + order.index(0), plan, fabric)
     strides, needed = _geometry(network, plan, most)
     shared = needed if overlap is None else [-(-overlap // stride) * stride for stride in strides]
     for box, weights in boxes(cut(mask.shape, most, shared, strides)):

@@ -56,29 +56,19 @@ def patch_shape(mode: str, axis: str | None, edge: int, extents: Sequence[int] |
     if mode == "volumes":
         x, y, z = extents
         return x, y, z
-    x, y = (n for world, n in enumerate(extents) if world != ACROSS[axis or "axial"])
+    x, y = (n for along, n in enumerate(extents) if along != ACROSS[axis or "axial"])
     return x, y, thickness
 
 
-def axis_order(plan: Plan, axes: Sequence[int]) -> tuple[int, ...]:
-    """Return a volume's voxel axes in the order in which a network meets them.
+def axis_order(plan: Plan) -> tuple[int, ...]:
+    """Return a volume's axes, left-right, back-front and down-up, in the order in which a network meets them.
 
-    Patches are taken as voxels lie. Volumes and slices are turned, for their edges differ: left-right, back-front
-    and down-up come in this order, but for the axis from slice to slice, which is the last.
-
-    Parameters
-    ----------
-    plan : Plan
-        Mode and slicing axis.
-    axes : sequence of int
-        Voxel axes that run from left to right, back to front and down to up.
+    The axis from slice to slice is the last; else their order stays.
     """
-    if plan.input_mode == "patches":
-        return (0, 1, 2)
     if plan.slices is None:
-        return tuple(axes)
+        return (0, 1, 2)
     across = ACROSS[plan.slice_axis or "axial"]
-    return (*(axis for world, axis in enumerate(axes) if world != across), axes[across])
+    return (*(axis for axis in range(3) if axis != across), across)
 
 
 def margin(plan: Plan) -> int:
@@ -99,7 +89,7 @@ def voxels_per_step(plan: Plan) -> int:
 
 def largest(volumes: Sequence[TrainingVolume]) -> tuple[int, ...]:
     """Return the greatest extents along left-right, back-front and down-up."""
-    return tuple(max(volume.mask.shape[1 + volume.axes[world]] for volume in volumes) for world in range(3))
+    return tuple(max(volume.mask.shape[1 + axis] for volume in volumes) for axis in range(3))
 
 
 def steps_per_epoch(plan: Plan, volumes: Sequence[TrainingVolume]) -> float:
@@ -110,7 +100,7 @@ def steps_per_epoch(plan: Plan, volumes: Sequence[TrainingVolume]) -> float:
     if plan.input_mode == "volumes":
         return len(volumes) / plan.batch
     if plan.input_mode in {"slabs", "slices"}:
-        slices = sum(v.mask[0].any(axis=axis_order(plan, v.axes)[:2]).sum() for v in volumes)
+        slices = sum(v.mask[0].any(axis=axis_order(plan)[:2]).sum() for v in volumes)
         return float(slices / plan.batch)
     return sum(len(volume.centres) for volume in volumes) / voxels_per_step(plan)
 

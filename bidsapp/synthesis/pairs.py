@@ -1,5 +1,8 @@
 """From a pair's files to the arrays that a network reads: cropped to the brain, with input channels stacked.
 
+Files store voxels in many orders; the arrays are brought to one (first axis to the right, second to the front,
+third up), for a network that learned of brains stored one way would else see them mirrored or lying in others.
+
 Where a CT is predicted, all that is said of the brain here and in sampling, losses and inference is true of the
 head and the air around it.
 """
@@ -15,6 +18,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from scipy import ndimage
 
 from bidsapp.errors import DataError
@@ -32,13 +36,14 @@ if TYPE_CHECKING:
 # Inputs are shifted by this much, so that air, the masked-out background and zero padding are nearly one number.
 AIR = 5.0
 MARGIN_MM = 8.0
+RAS = axcodes2ornt("RAS")
 # On scales on which the brain is at 0, air is two or more below.
 LEAST_DEPTH = 0.5
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A pair in memory, cropped to the brain.
+    """A pair in memory, cropped to the brain, its axes nearest to left-right, back-front and down-up.
 
     Attributes
     ----------
@@ -56,6 +61,8 @@ class Volume:
         Voxel indices of the *full* image to RAS mm.
     shape : tuple of int
         Shape of the full image.
+    stored : ndarray, shape (4, 4)
+        Voxel indices to RAS mm in the files, whose axes may come in another order.
     code : int
         NIfTI code of its space.
     box : tuple of slice
@@ -69,18 +76,21 @@ class Volume:
     loss_mask: NDArray[np.bool_] | None
     affine: NDArray[np.float64]
     shape: tuple[int, ...]
+    stored: NDArray[np.float64]
     code: int
     box: tuple[slice, ...]
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Voxel axes that run most nearly along left-right, back-front and down-up."""
-        return world_axes(self.affine)
 
     def full(self, values: NDArray[np.float32], fill: float) -> NDArray[np.float32]:
         """Put cropped values back into an image of the full shape; `fill` outside the mask."""
         image = np.full(self.shape, fill, np.float32)
         image[self.box] = np.where(self.mask, values, np.float32(fill))
+        return image
+
+    def image(self, values: NDArray[np.float32], fill: float) -> nib.Nifti1Image:
+        """Return `full` as an image on the grid of the files, voxel by voxel in their order."""
+        turn = ornt_transform(RAS, io_orientation(self.stored))
+        image = nib.Nifti1Image(apply_orientation(self.full(values, fill), turn), self.stored)
+        image.set_sform(self.stored, self.code)
         return image
 
 
@@ -108,8 +118,8 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
         A file cannot be read, lies on another grid, or the mask is empty.
     """
     mask_image = _open(pair.mask)
-    affine = mask_image.affine
-    mask = _grown(_voxels(mask_image, pair.mask) > 0, affine, pair.margin_mm)
+    affine = mask_image.affine @ inv_ornt_aff(io_orientation(mask_image.affine), mask_image.shape)
+    mask = _grown(_turned(mask_image, pair.mask) > 0, affine, pair.margin_mm)
     if not mask.any():
         raise DataError(f"{pair.mask}: empty mask", "look at the scan, and leave the visit out")
     box = _bounding_box(mask, affine)
@@ -128,7 +138,7 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
             loss_mask = loss_mask & _between(pair.axial_range, inside, affine)
     inputs = np.stack(channels).astype(np.float32)
     code = int(mask_image.header["sform_code"]) or 1
-    return Volume(pair, inputs, inside, target, loss_mask, affine, mask.shape, code, box)
+    return Volume(pair, inputs, inside, target, loss_mask, affine, mask.shape, mask_image.affine, code, box)
 
 
 def _above_air(source: NDArray[np.float32] | np.float32, zero: float | None) -> NDArray[np.float32] | np.float32:
@@ -159,11 +169,6 @@ def _between(
     bottom, top = height[mask].min(), height[mask].max()
     low, high = (bottom + (top - bottom) * share / 100 for share in percent)
     return np.asarray((height >= low) & (height <= high))
-
-
-def world_axes(affine: NDArray[np.float64]) -> tuple[int, ...]:
-    """Return the voxel axes that run most nearly along the world's left-right, back-front and down-up axes."""
-    return tuple(int(axis) for axis in np.argsort(nib.io_orientation(affine)[:, 0]))
 
 
 def mask_feature(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float32]:  # noqa: ARG001
@@ -221,15 +226,18 @@ def _open(path: Path) -> nib.Nifti1Image:
 
 
 def _read(path: Path, like: nib.Nifti1Image, box: tuple[slice, ...]) -> NDArray[np.float32]:
+    """Return the voxels in a box of the turned image, which lies on the grid of `like`."""
     image = _open(path)
     if image.shape != like.shape or not np.allclose(image.affine, like.affine, atol=1e-3):
         raise DataError(f"{path}: not on the grid of its visit's brain mask", "run the participant level again")
-    # A view would keep the whole image in memory; the axes stay in the order in which they lie there.
-    return _voxels(image, path)[box].copy(order="K")
+    # A view would keep the whole image in memory; memory stays in the order in which the file lies there.
+    return _turned(image, path)[box].copy(order="K")
 
 
-def _voxels(image: nib.Nifti1Image, path: Path) -> NDArray[np.float32]:
+def _turned(image: nib.Nifti1Image, path: Path) -> NDArray[np.float32]:
+    """Return an image's voxels, axes to the right, to the front and up."""
     try:
-        return np.asarray(image.dataobj, np.float32)
+        voxels = np.asarray(image.dataobj, np.float32)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error
+    return np.asarray(apply_orientation(voxels, io_orientation(image.affine)))

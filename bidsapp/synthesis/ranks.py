@@ -40,7 +40,7 @@ def filled(plan: Plan, processes: int) -> Plan:
 def share(batch: Batch, fabric: Fabric) -> Batch:
     """Return the patches of a batch that this process learns from: every n-th of n processes."""
     mine = slice(fabric.global_rank, None, fabric.world_size)
-    return type(batch)(batch.inputs[mine], batch.target[mine], batch.mask[mine], batch.left_right[mine])
+    return type(batch)(batch.inputs[mine], batch.target[mine], batch.mask[mine], batch.left_right)
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -38,15 +38,12 @@ class TrainingVolume:
         float16, float16, bool.
     centres : ndarray, shape (N,), int32
         Flat indices of the voxels in the mask.
-    axes : tuple of int
-        Voxel axes that run along left-right, back-front and down-up.
     """
 
     inputs: NDArray[np.float16]
     target: NDArray[np.float16]
     mask: NDArray[np.bool_]
     centres: NDArray[np.int32]
-    axes: tuple[int, ...]
 
     @property
     def gigabytes(self) -> float:
@@ -87,7 +84,6 @@ class TrainingVolume:
             target=target,
             mask=volume.loss_mask[None],
             centres=np.flatnonzero(volume.loss_mask).astype(np.int32),
-            axes=volume.axes,
         )
 
     @classmethod
@@ -129,14 +125,14 @@ class Batch:
         What the network reads, of the plan's ``patch``; with its surroundings, before it is moved.
     target, mask : Tensor, shape (N, 1, X, Y, Z)
         What it predicts and where that counts; of slabs the middle slice.
-    left_right : tuple of int
-        Of each patch: its axis that runs from left to right.
+    left_right : int
+        The patches' axis that runs from left to right.
     """
 
     inputs: Tensor
     target: Tensor
     mask: Tensor
-    left_right: tuple[int, ...]
+    left_right: int
 
 
 class PatchSampler:
@@ -167,7 +163,7 @@ class PatchSampler:
         inputs, target, mask = (
             torch.from_numpy(np.stack([patch[part] for patch in drawn]).astype(np.float32)) for part in range(3)
         )
-        return Batch(inputs, target, mask, tuple(patch[3] for patch in drawn))
+        return Batch(inputs, target, mask, axis_order(self.plan).index(0))
 
     def learn(self, errors: Sequence[float]) -> None:
         """Take note of the errors of the patches that were drawn last."""
@@ -193,9 +189,9 @@ class PatchSampler:
         centre = volume.centres[self.random.integers(len(volume.centres))]
         return number, tuple(int(index) for index in np.unravel_index(centre, volume.mask.shape[1:]))
 
-    def _cut(self, number: int, place: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
+    def _cut(self, number: int, place: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         volume = self.volumes[number]
-        order = axis_order(self.plan, volume.axes)
+        order = axis_order(self.plan)
         inputs, target, mask = (
             array.transpose(0, *(1 + axis for axis in order))
             for array in (volume.inputs[: self.plan.inputs], volume.target, volume.mask)
@@ -211,12 +207,7 @@ class PatchSampler:
             [edge + 2 * more for edge, more in zip(shape, around, strict=True)]
             for shape in (self.plan.patch, edges)
         )
-        return (
-            cut_out(inputs, thicker, read),
-            cut_out(target, starts, asked),
-            cut_out(mask, starts, asked),
-            order.index(volume.axes[0]),
-        )
+        return cut_out(inputs, thicker, read), cut_out(target, starts, asked), cut_out(mask, starts, asked)
 
 
 def cut_out(array: NDArray[Any], starts: Sequence[int], edges: Sequence[int]) -> NDArray[Any]:

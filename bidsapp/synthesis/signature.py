@@ -164,7 +164,7 @@ def _grain(source: NDArray[np.float32], volume: Volume, contrast: str) -> dict[s
 
 def _bends(source: NDArray[np.float32], volume: Volume) -> Iterator[NDArray[np.float32]]:
     """Yield second differences along left-right, back-front and down-up, where their voxels lie in the mask."""
-    for axis in volume.axes:
+    for axis in range(3):
         x, inside = np.moveaxis(source, axis, 0), np.moveaxis(volume.mask, axis, 0)
         bend = x[2:] - 2 * x[1:-1] + x[:-2]
         found = bend[inside[2:] & inside[1:-1] & inside[:-2]]

@@ -171,7 +171,7 @@ def seconds_per_step(plan: Plan, fabric: Fabric, clock: Callable[[], float] = ti
     network, optimizers = set_up(plan, fabric)
     shape = (plan.batch, 1, *predicted(plan))
     inputs = torch.rand(plan.batch, plan.inputs, *plan.patch).contiguous(memory_format=torch.channels_last_3d)
-    batch = share(Batch(inputs, torch.rand(shape), torch.ones(shape), left_right=(0,) * plan.batch), fabric)
+    batch = share(Batch(inputs, torch.rand(shape), torch.ones(shape), left_right=0), fabric)
     inputs, target, mask = fabric.to_device((batch.inputs, batch.target, batch.mask))
     batch = Batch(inputs, target, mask, batch.left_right)
     seconds = []

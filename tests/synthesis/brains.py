@@ -37,7 +37,7 @@ def of(source, mask, affine=AFFINE):
     pair = Pair("sub-01", "sub-01", ("t1.nii",), "mask.nii")
     full = tuple(n + 8 for n in mask.shape)
     box = tuple(slice(4, 4 + n) for n in mask.shape)
-    return Volume(pair, inputs, mask, None, None, affine, full, 1, box)
+    return Volume(pair, inputs, mask, None, None, affine, full, affine, 1, box)
 
 
 def predicted(image, scale=0.2):

@@ -168,7 +168,7 @@ random = np.random.default_rng(0)
 shape = (24, 24, 24)
 inputs, target = (random.normal(size=(n, *shape)).astype(np.float16) for n in (plan.inputs, 1))
 mask = np.ones((1, *shape), bool)
-volume = TrainingVolume(inputs, target, mask, np.arange(24**3, dtype=np.int32), (0, 1, 2))
+volume = TrainingVolume(inputs, target, mask, np.arange(24**3, dtype=np.int32))
 
 def on_step(step):
     print(step.number, flush=True)

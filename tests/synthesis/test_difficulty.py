@@ -21,7 +21,7 @@ def made(shape=(40, 30, 20), inside=np.s_[4:36, 3:27, 2:18]):
     mask = np.zeros((1, *shape), bool)
     mask[0][inside] = True
     inputs = RANDOM.normal(5, 1, (6, *shape)).astype(np.float16) * mask
-    return TrainingVolume(inputs, inputs[:1], mask, np.flatnonzero(mask).astype(np.int32), (0, 1, 2))
+    return TrainingVolume(inputs, inputs[:1], mask, np.flatnonzero(mask).astype(np.int32))
 
 
 @pytest.fixture

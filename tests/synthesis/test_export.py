@@ -86,7 +86,7 @@ def test_slices_along_any_axis_are_mirrored_left_right_and_their_axes_named(tmp_
     bundle = small_bundle(tmp_path / "bundle", plan)
     networks = with_weights(bundle)
     volume = load_volume(make_pair(tmp_path, 1), plan.features)
-    order = axis_order(plan, volume.axes)
+    order = axis_order(plan)
     ours = predict(networks, volume, plan, make_fabric("cpu", "32-true")).image.transpose(order)
     with torch.inference_mode():
         turned = np.ascontiguousarray(volume.inputs[None].transpose(0, 1, *(2 + a for a in order)))

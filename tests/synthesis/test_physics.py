@@ -137,12 +137,12 @@ def test_air_stays_air_and_four_in_ten_stay_as_they_are(brain):
 
 def test_target_mask_and_features_are_left_alone(brain):
     inputs = brain.repeat(40, 3, 1, 1, 1)
-    batch = Batch(inputs, brain.repeat(40, 1, 1, 1, 1), (inputs[:, :1] != 0).float(), (0,) * 40)
+    batch = Batch(inputs, brain.repeat(40, 1, 1, 1, 1), (inputs[:, :1] != 0).float(), 0)
     varied = augment(batch, 1, generator(), physics=True)
     for n in range(40):  # mirrored or not, but nothing else
         flips = [torch.equal(varied.target[n], t) for t in (batch.target[n], batch.target[n].flip(1))]
         assert sum(flips) == 1
-        turned = batch if flips[0] else Batch(*(t.flip(2) for t in (batch.inputs, batch.target, batch.mask)), ())
+        turned = batch if flips[0] else Batch(*(t.flip(2) for t in (batch.inputs, batch.target, batch.mask)), 0)
         assert torch.equal(varied.mask[n], turned.mask[n])
         assert torch.equal(varied.inputs[n, 1:], turned.inputs[n, 1:])
     assert torch.equal(batch.inputs, inputs)

@@ -49,7 +49,7 @@ def batch_of(patches, present):
     inputs *= torch.tensor([*present, *present, 1.0])[:, None, None, None]
     inputs[..., 2:] = 0
     target = torch.ones(patches, 1, 4, 4, 4)
-    return Batch(inputs, target, target, (0,) * patches)
+    return Batch(inputs, target, target, 0)
 
 
 def test_patches_lose_sources_but_never_the_last():
@@ -81,7 +81,7 @@ def test_the_only_source_of_a_visit_is_kept():
 
 def test_of_three_sources_every_choice_is_met():
     inputs = torch.ones(700, 6, 1, 1, 1)
-    batch = Batch(inputs, inputs[:, :1], inputs[:, :1], (0,) * 700)
+    batch = Batch(inputs, inputs[:, :1], inputs[:, :1], 0)
     found = drop_sources(batch, 3, torch.Generator().manual_seed(0)).inputs[:, 3:, 0, 0, 0]
     choices, counts = found.unique(dim=0, return_counts=True)
     assert len(choices) == 7  # all but none

@@ -26,7 +26,7 @@ def coordinates(edges):
 
 
 def batch_of(inputs, target, mask):
-    return Batch(inputs[None], target[None, None], mask[None, None], (0,))
+    return Batch(inputs[None], target[None, None], mask[None, None], 0)
 
 
 def test_a_blob_is_where_the_formula_says(monkeypatch):
@@ -106,7 +106,7 @@ def test_a_sampler_draws_the_same_places_with_their_surroundings(plan, varied):
     mask = np.zeros((1, 24, 26, 28), bool)
     mask[0, 2:-2, 2:-2, 2:-2] = True
     inputs = np.random.default_rng(0).normal(5, 1, (6, 24, 26, 28)).astype(np.float16) * mask
-    volume = TrainingVolume(inputs, inputs[:1], mask, np.flatnonzero(mask).astype(np.int32), (0, 1, 2))
+    volume = TrainingVolume(inputs, inputs[:1], mask, np.flatnonzero(mask).astype(np.int32))
     small, large = (PatchSampler([volume], p).draw(6) for p in (plan, varied))
     assert large.inputs.shape == (6, 6, 26, 26, 26)
     assert torch.equal(large.inputs[..., 5:-5, 5:-5, 5:-5], small.inputs)
