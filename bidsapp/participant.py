@@ -182,7 +182,9 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
         write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
         report = _report(settings, visit, done, failures)
         write_visit_report(report, settings.output_dir / names.report(visit))
-    status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
+    ends = [sink_node(visit, scan) for scan in visit.scans]
+    ends += [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
+    status = _status(visit, failures, seconds, complete=outcome.finished.issuperset(ends))
     peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
     return replace(status, level="participant", peak_gb=max(peaks, default=0.0))
@@ -246,6 +248,8 @@ def _report(
     records = {scan.contrast: record for scan, record in done}
     scans = [_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans]
     flags += [f"{scan.contrast}: not finished, {scan.reason}" for scan in scans if scan.state == "unfinished"]
+    if settings.spaces and not failures and not all(record["in_spaces"] for record in records.values()):
+        flags.append("standard spaces: not finished, the run stopped before")
     return VisitReport(
         visit=visit.label,
         version=__version__,

@@ -20,7 +20,7 @@ from bidsapp.records import Scan, Selection, Visit
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.workflows.execution import Failure, Outcome
-from bidsapp.workflows.nodes import node_folder, sink_node
+from bidsapp.workflows.nodes import node_folder, sink_node, spaces_node
 
 GRANT = Grant(2, 8.0, 0, ())
 
@@ -55,9 +55,9 @@ def level(visit, settings, monkeypatch, tmp_path):
         }
         (folder / RECORD_FILE).write_text(json.dumps(record))
 
-    def level(outcome):
+    def level(outcome, **changes):
         monkeypatch.setattr(participant, "execute", lambda *_, **__: outcome)
-        (status,) = participant.run(settings, Selection((visit,), ()), GRANT, tmp_path)
+        (status,) = participant.run(replace(settings, **changes), Selection((visit,), ()), GRANT, tmp_path)
         return status
 
     return level
@@ -98,6 +98,23 @@ def test_a_visit_is_done_when_all_its_scans_are(level, visit, settings):
     status = level(Outcome(sinks(visit, "T1w", "FLAIR"), [], {**spent, "participant.sub_02.T1w_wf.bias": 9.0}))
     assert (status.state, status.seconds) == ("done", 3.5)
     assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
+
+
+def test_a_visit_is_not_done_before_its_scans_are_in_standard_spaces(level, visit, settings):
+    spaces = {"output_spaces": ("MNI152NLin2009aSym",)}
+    carried = {spaces_node(visit, scan) for scan in visit.scans}
+    for node in carried:
+        (folder := node_folder(settings, node)).mkdir(parents=True)
+        record = {"row": {}, "outputs": [], "figures": {"MNI152NLin2009aSym": "figure.svg"}}
+        (folder / RECORD_FILE).write_text(json.dumps(record))
+    page, said = settings.output_dir / "sub-01.html", "standard spaces: not finished, the run stopped before"
+    status = level(Outcome(sinks(visit, "T1w", "FLAIR")), **spaces)
+    assert status.state == "failed"
+    assert "not finished" in status.reason
+    assert said in page.read_text()
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR") | carried), **spaces).state == "done"
+    assert said not in page.read_text()
+    assert "Nothing was flagged" in page.read_text()
 
 
 def test_a_failed_scan_costs_only_itself(level, visit, settings):

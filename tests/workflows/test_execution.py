@@ -14,6 +14,7 @@ from bidsapp.interfaces.scan import CheckHeader
 from bidsapp.resources import Grant
 from bidsapp.workflows.cache import cached_nodes
 from bidsapp.workflows.execution import execute
+from bidsapp.workflows.workers import Workers
 
 
 @pytest.fixture
@@ -115,7 +116,16 @@ def test_an_unexpected_error_is_told_by_its_last_line(tmp_path, graph):
     assert failure.crash_file.endswith("crash-good.normalize.txt")
 
 
-def test_a_run_stops_where_it_is_asked_to(graph, tmp_path):
+def test_a_run_stops_where_it_is_asked_to(graph, tmp_path, monkeypatch):
+    stop, alive = Workers.stop, []
+
+    def watched(workers):
+        processes = [process for pool in workers.pools for process in pool._processes.values()]
+        stop(workers)
+        alive.extend(process.is_alive() for process in processes)
+
+    monkeypatch.setattr(Workers, "stop", watched)
     outcome = execute(graph(), Grant(1, 4.0, 0, ()), tmp_path, stop_on_first_crash=True)
     assert [failure.node for failure in outcome.failures] == ["participant.bad.header"]
     assert "participant.good.normalize" not in outcome.finished
+    assert alive == [False]  # or it would write after its visit was recorded
