@@ -216,7 +216,7 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
 
 
 def _stamp(scan: Scan) -> str:
-    """Return size and time of the file, our version, what the check tells: what else makes a kept result outdated.
+    """Return size and time of the file, our version, what steps learned since: what else outdates a kept result.
 
     A scan that cannot be read says so in its header check.
     """
@@ -224,4 +224,4 @@ def _stamp(scan: Scan) -> str:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header stripped"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header stripped edges"
