@@ -14,7 +14,7 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import is_complete, read_record
-from bidsapp.reports.boilerplate import readable, record_visits
+from bidsapp.reports.boilerplate import readable, record_visit, record_visits
 from bidsapp.reports.environment import command_line, versions
 from bidsapp.reports.histograms import read_curves
 from bidsapp.reports.records import ScanStory, Trouble, VisitReport
@@ -82,11 +82,11 @@ def run(
     plugin, stop = read_plugin(settings.use_plugin), settings.stop_on_first_crash
     visits = {visit_name(visit): visit for visit in selection.visits}
     statuses: dict[str, VisitStatus] = {}
-    told: dict[str, list[Sentence]] = {}
 
     def record(name: str, outcome: Outcome) -> None:
         statuses[name] = _record(settings, visits[name], outcome)
-        told[visits[name].label] = _told(settings, visits[name], outcome)
+        if told := _told(settings, visits[name], outcome):
+            record_visit(settings.output_dir, visits[name].label, told)
         _tidy(settings, visits[name], statuses[name])
         tell(statuses[name])
 
@@ -102,8 +102,7 @@ def run(
             if name not in statuses:  # its turn was not over when the run stopped
                 record(name, outcome)
         update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
-        record_visits(settings.output_dir, {label: sentences for label, sentences in told.items() if sentences})
-        told.clear()
+        record_visits(settings.output_dir, {})  # each has written down its own
     return tuple(statuses[name] for name in visits)
 
 

@@ -17,6 +17,7 @@ from bidsapp.bids.sink import write_image, write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
+from bidsapp.reports.boilerplate import text_of
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.workflows.execution import Failure, Outcome
@@ -142,6 +143,20 @@ def test_the_methods_text_tells_of_scans_that_were_finished(level, visit, settin
     assert "[@" not in page
     level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
     assert "on the T1w and the FLAIR" in (settings.output_dir / "logs/CITATION.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("level")
+def test_the_methods_text_tells_of_visits_that_were_done_before_the_run_was_interrupted(
+    visit, settings, monkeypatch, tmp_path
+):
+    def execute(*_, on_visit, **__):
+        on_visit("sub_01", Outcome(sinks(visit, "T1w", "FLAIR")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(participant, "execute", execute)
+    with pytest.raises(KeyboardInterrupt):
+        participant.run(settings, Selection((visit,), ()), GRANT, tmp_path)
+    assert "on the T1w and the FLAIR" in text_of(settings.output_dir)
 
 
 def test_what_an_earlier_run_left_is_not_taken_for_this_ones(level, visit, settings):
