@@ -108,6 +108,7 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -
         if method.ct:
             register = workflow.get_node("register")
             workflow.connect([(header, head, [("out_file", "scan")]), (head, sink, [("measured", "measured")])])
+            workflow.connect([(brain, head, [("stripped", "stripped")]), (resample, head, [("mask", "mask")])])
             workflow.connect(register, "transform", head, "transform")
     return workflow
 
