@@ -14,7 +14,7 @@ from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import is_complete, read_record
-from bidsapp.reports.boilerplate import readable, record_visits
+from bidsapp.reports.boilerplate import readable, record_visit, record_visits
 from bidsapp.reports.environment import command_line, versions
 from bidsapp.reports.histograms import read_curves
 from bidsapp.reports.records import ScanStory, Trouble, VisitReport
@@ -82,11 +82,11 @@ def run(
     plugin, stop = read_plugin(settings.use_plugin), settings.stop_on_first_crash
     visits = {visit_name(visit): visit for visit in selection.visits}
     statuses: dict[str, VisitStatus] = {}
-    told: dict[str, list[Sentence]] = {}
 
     def record(name: str, outcome: Outcome) -> None:
         statuses[name] = _record(settings, visits[name], outcome)
-        told[visits[name].label] = _told(settings, visits[name], outcome)
+        if told := _told(settings, visits[name], outcome):
+            record_visit(settings.output_dir, visits[name].label, told)
         _tidy(settings, visits[name], statuses[name])
         tell(statuses[name])
 
@@ -102,8 +102,7 @@ def run(
             if name not in statuses:  # its turn was not over when the run stopped
                 record(name, outcome)
         update_participants(settings.output_dir, settings.bids_dir, settings.stratify)
-        record_visits(settings.output_dir, {label: sentences for label, sentences in told.items() if sentences})
-        told.clear()
+        record_visits(settings.output_dir, {})  # each has written down its own
     return tuple(statuses[name] for name in visits)
 
 
@@ -182,7 +181,9 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
         write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
         report = _report(settings, visit, done, failures)
         write_visit_report(report, settings.output_dir / names.report(visit))
-    status = _status(visit, failures, seconds, complete=len(done) == len(visit.scans))
+    ends = [sink_node(visit, scan) for scan in visit.scans]
+    ends += [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
+    status = _status(visit, failures, seconds, complete=outcome.finished.issuperset(ends))
     peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
     return replace(status, level="participant", peak_gb=max(peaks, default=0.0))
@@ -246,6 +247,8 @@ def _report(
     records = {scan.contrast: record for scan, record in done}
     scans = [_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans]
     flags += [f"{scan.contrast}: not finished, {scan.reason}" for scan in scans if scan.state == "unfinished"]
+    if settings.spaces and not failures and not all(record["in_spaces"] for record in records.values()):
+        flags.append("standard spaces: not finished, the run stopped before")
     return VisitReport(
         visit=visit.label,
         version=__version__,

@@ -98,7 +98,8 @@ class Settings:
     registration : str
         ``rigid`` or ``affine``.
     resolution : str
-        Voxel edges of the visit's grid, mm: ``1``, ``1,1,2`` or ``native``, the reference's own grid.
+        Voxel edges of the visit's grid, mm: ``1``; ``1,1,2``, left-right, front-back and up-down; or ``native``,
+        the reference's own grid.
     output_spaces : tuple of str
         Standard spaces to write preprocessed images in, too: ``NAME`` or ``NAME:res-MM``. The reference's own
         space, which always is written, may stand among them.

@@ -17,10 +17,11 @@ from bidsapp.bids.sink import write_image, write_text, write_tsv
 from bidsapp.errors import ExitCode
 from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
+from bidsapp.reports.boilerplate import text_of
 from bidsapp.resources import Grant
 from bidsapp.settings import Settings
 from bidsapp.workflows.execution import Failure, Outcome
-from bidsapp.workflows.nodes import node_folder, sink_node
+from bidsapp.workflows.nodes import node_folder, sink_node, spaces_node
 
 GRANT = Grant(2, 8.0, 0, ())
 
@@ -55,9 +56,9 @@ def level(visit, settings, monkeypatch, tmp_path):
         }
         (folder / RECORD_FILE).write_text(json.dumps(record))
 
-    def level(outcome):
+    def level(outcome, **changes):
         monkeypatch.setattr(participant, "execute", lambda *_, **__: outcome)
-        (status,) = participant.run(settings, Selection((visit,), ()), GRANT, tmp_path)
+        (status,) = participant.run(replace(settings, **changes), Selection((visit,), ()), GRANT, tmp_path)
         return status
 
     return level
@@ -100,6 +101,23 @@ def test_a_visit_is_done_when_all_its_scans_are(level, visit, settings):
     assert contrasts_in_table(settings) == ["T1w", "FLAIR"]
 
 
+def test_a_visit_is_not_done_before_its_scans_are_in_standard_spaces(level, visit, settings):
+    spaces = {"output_spaces": ("MNI152NLin2009aSym",)}
+    carried = {spaces_node(visit, scan) for scan in visit.scans}
+    for node in carried:
+        (folder := node_folder(settings, node)).mkdir(parents=True)
+        record = {"row": {}, "outputs": [], "figures": {"MNI152NLin2009aSym": "figure.svg"}}
+        (folder / RECORD_FILE).write_text(json.dumps(record))
+    page, said = settings.output_dir / "sub-01.html", "standard spaces: not finished, the run stopped before"
+    status = level(Outcome(sinks(visit, "T1w", "FLAIR")), **spaces)
+    assert status.state == "failed"
+    assert "not finished" in status.reason
+    assert said in page.read_text()
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR") | carried), **spaces).state == "done"
+    assert said not in page.read_text()
+    assert "Nothing was flagged" in page.read_text()
+
+
 def test_a_failed_scan_costs_only_itself(level, visit, settings):
     failure = Failure("participant.sub_01.FLAIR_wf.header", "FLAIR.nii.gz: empty", "fetch it", ExitCode.BAD_DATA)
     status = level(Outcome(sinks(visit, "T1w"), [failure]))
@@ -125,6 +143,20 @@ def test_the_methods_text_tells_of_scans_that_were_finished(level, visit, settin
     assert "[@" not in page
     level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
     assert "on the T1w and the FLAIR" in (settings.output_dir / "logs/CITATION.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("level")
+def test_the_methods_text_tells_of_visits_that_were_done_before_the_run_was_interrupted(
+    visit, settings, monkeypatch, tmp_path
+):
+    def execute(*_, on_visit, **__):
+        on_visit("sub_01", Outcome(sinks(visit, "T1w", "FLAIR")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(participant, "execute", execute)
+    with pytest.raises(KeyboardInterrupt):
+        participant.run(settings, Selection((visit,), ()), GRANT, tmp_path)
+    assert "on the T1w and the FLAIR" in text_of(settings.output_dir)
 
 
 def test_what_an_earlier_run_left_is_not_taken_for_this_ones(level, visit, settings):

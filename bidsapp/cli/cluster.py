@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bidsapp.bids.shards import read_shard
 from bidsapp.errors import UsageError
-from bidsapp.workflows.plugins import PLUGINS, read_plugin
+from bidsapp.workflows.plugins import GRAPHS, PLUGINS, read_plugin
 
 if TYPE_CHECKING:
     import argparse
@@ -51,4 +51,9 @@ def check_cluster(settings: Settings) -> None:
         if "participant" not in settings.levels:
             hint = "leave it out; --devices and --num-nodes spread the group level"
             raise UsageError(f"--use-plugin {settings.use_plugin}: plugins run the participant level", hint)
-        read_plugin(settings.use_plugin)
+        plugin = read_plugin(settings.use_plugin)
+        asked = {"--stop-on-first-crash": settings.stop_on_first_crash, "max_jobs": "max_jobs" in plugin.args}
+        if plugin.name in GRAPHS and any(asked.values()):
+            told = " and ".join(word for word, is_asked in asked.items() if is_asked)
+            hint = f"give --use-plugin {plugin.name.removesuffix('Graph')}"
+            raise UsageError(f"{told}: {plugin.name} submits all steps at once", hint)

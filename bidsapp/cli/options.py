@@ -100,7 +100,8 @@ def add_preprocessing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--resolution",
         metavar="MM",
-        help=f"voxel edges of the visit's grid: 1, 1,1,2 or native ({default('resolution')})",
+        help="voxel edges of the visit's grid: 1; 1,1,2 (left-right, front-back, up-down, however it is stored); "
+        f"or native ({default('resolution')})",
     )
     group.add_argument(
         "--output-spaces",

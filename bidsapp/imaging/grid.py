@@ -54,11 +54,16 @@ def own_grid(image: nib.Nifti1Image) -> Grid:
 
 
 def visit_grid(reference: nib.Nifti1Image, resolution: str) -> Grid:
-    """Return the grid that a resolution asks for: ``1`` or ``1,1,2`` (mm), or ``native``, the reference's own."""
+    """Return the grid that a resolution asks for: ``1`` or ``1,1,2`` (mm), or ``native``, the reference's own.
+
+    Three edges are left-right, front-back and up-down, however the reference is stored.
+    """
     if resolution == "native":
         return common_grid(reference, voxel_sizes(reference.affine))
-    edges = [float(edge) for edge in resolution.split(",")]
-    return common_grid(reference, edges[0] if len(edges) == 1 else np.array(edges))
+    edges = np.array([float(edge) for edge in resolution.split(",")])
+    if len(edges) == 3:
+        edges = edges[nib.io_orientation(reference.affine)[:, 0].astype(int)]
+    return common_grid(reference, edges)
 
 
 def common_grid(reference: nib.Nifti1Image, spacing: float | NDArray[np.float64] = 1.0) -> Grid:

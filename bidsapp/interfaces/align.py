@@ -86,6 +86,8 @@ class _HeadMaskInput(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="image on the common grid")
     scan = File(exists=True, desc="a CT in its own grid")
     transform = File(exists=True, desc="from the reference to the CT")
+    mask = File(exists=True, desc="the CT's brain mask on the common grid")
+    stripped = traits.Bool(False, usedefault=True, desc="the CT came without skull")
 
 
 class _HeadMaskOutput(TraitedSpec):
@@ -104,6 +106,9 @@ class HeadMask(Step):
         image = load(self.inputs.in_file)
         if not isdefined(self.inputs.scan):
             return {"out_file": save(head_mask(image), folder / "head.nii")}
+        if self.inputs.stripped:  # what was taken off is told by no voxel
+            brain = load(self.inputs.mask)
+            return {"out_file": save(brain, folder / "head.nii"), "measured": save(brain, folder / "measured.nii")}
         head = ct_head_mask(image)
         view = field_of_view(load(self.inputs.scan), own_grid(image), read_itk(Path(self.inputs.transform)))
         measured = measured_region(image, head, view)

@@ -149,6 +149,9 @@ class WriteSpaces(Step):
         inputs, out = self.inputs, Path(self.inputs.out_dir)
         raw = scan.path.relative_to(inputs.raw_dir).as_posix()
         about = sidecars.Provenance(space.name, inputs.reference, sloppy=inputs.sloppy)
+        for other in TYPES.keys() - {inputs.kind}:  # of an earlier run: the sidecar of both has one name
+            for path in names.template_transforms(visit, scan, space, other):
+                (out / path).unlink(missing_ok=True)
         for path, file in zip(names.template_transforms(visit, scan, space, inputs.kind), files, strict=True):
             sidecar = sidecars.template_transform(about, scan.contrast, raw, space, TYPES[inputs.kind])
             write_json(sidecar, out / names.sidecar(path))

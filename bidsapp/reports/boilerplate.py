@@ -88,10 +88,15 @@ def readable(text: str) -> str:
     return f"{with_names(text).strip()}\n\n{works}\n" if works else text
 
 
+def record_visit(out: Path, label: str, sentences: Sequence[Sentence]) -> None:
+    """Write down what was said of a visit."""
+    write_json({"Sentences": [list(sentence) for sentence in sentences]}, out / LOGS / PARTS / f"{label}.json")
+
+
 def record_visits(out: Path, visits: Mapping[str, Sequence[Sentence]]) -> None:
     """Write down what was said of visits, and write the dataset's text anew."""
     for label, sentences in visits.items():
-        write_json({"Sentences": [list(sentence) for sentence in sentences]}, out / LOGS / PARTS / f"{label}.json")
+        record_visit(out, label, sentences)
     _write_anew(out)
 
 

@@ -20,6 +20,7 @@ from nipype.pipeline.plugins.tools import create_pyscript
 
 from bidsapp.errors import AppError, ExitCode
 from bidsapp.interfaces.base import ERROR_FILE
+from bidsapp.workflows.cache import forget_gutted
 from bidsapp.workflows.workers import report_crash
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ def _fresh(base: type[PluginBase]) -> type[PluginBase]:
     """Return a plugin that believes no earlier result, and takes its jobs back where it is ended itself."""
 
     class Fresh(base):  # type: ignore[misc, valid-type]
+        def _local_hash_check(self, jobid: int, graph: Any) -> bool:
+            forget_gutted(self.procs[jobid])
+            return bool(super()._local_hash_check(jobid, graph))
+
         def _submit_job(self, node: Node, updatehash: bool = False) -> Any:
             _forget(node)
             try:
@@ -237,6 +242,7 @@ def _is_done(node: Node) -> bool:
     """Return whether an earlier run has done a step, as Nipype decides it."""
     if node.overwrite or (node.overwrite is None and node.interface.always_run):
         return False
+    forget_gutted(node)
     cached, updated = node.is_cached()
     return bool(cached and updated)
 

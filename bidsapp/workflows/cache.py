@@ -1,4 +1,4 @@
-"""Which steps of a graph an earlier run has finished, with the same inputs and settings."""
+"""Which steps of a graph an earlier run has finished, and which of its results are none any more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bidsapp.workflows.execution import configure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nipype.pipeline.engine import Node, Workflow
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,44 @@ def cached_nodes(workflow: Workflow) -> tuple[dict[str, float], set[str]]:
     return looker.nodes, looker.cached
 
 
+def forget_gutted(node: Node) -> None:
+    """Remove an earlier result that `is_gutted`: Nipype would take it, and fall over it at the next step."""
+    if is_gutted(node):
+        _result_file(node).unlink(missing_ok=True)
+
+
+def is_gutted(node: Node) -> bool:
+    """Return whether files that an earlier result names are gone, or lie where the work folder was before.
+
+    Results name files by absolute paths, and what Nipype knows a finished step by leaves paths out.
+    """
+    if not _result_file(node).is_file():
+        return False
+    folder = node.output_dir()
+    try:
+        outputs = node.result.outputs.get()
+    except Exception as error:  # noqa: BLE001 - what cannot be read, as of a step that failed, is no result
+        log.debug("%s: %s", node.fullname, error)
+        return True
+    # The step's own files, wherever the work folder was: what it only hands on is another step's to lose.
+    own = f"/{node.fullname.replace('.', '/')}/"
+    files = [text for text in _texts(outputs) if own in text]
+    return any(not file.startswith(f"{folder}/") or not Path(file).exists() for file in files)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the strings in an output, which may be a list or a dict."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
+def _result_file(node: Node) -> Path:
+    return Path(node.output_dir()) / f"result_{node.name}.pklz"
+
+
 class _Looker:
     """Stands where Nipype expects what runs a graph: it is handed the very graph that would be run."""
 
@@ -57,12 +97,11 @@ class _Looker:
 
 def _is_cached(node: Node) -> bool:
     """Return whether a node's results are there, of the same inputs; Nipype's own question would tidy up, too."""
-    folder = Path(node.output_dir())
-    if node.overwrite or not (folder / f"result_{node.name}.pklz").exists():
+    if node.overwrite or not _result_file(node).exists() or is_gutted(node):
         return False
     try:
         _, known_by = node._get_hashval()
     except Exception as error:  # noqa: BLE001 - a result of an earlier version that cannot be read is none
         log.debug("%s: %s", node.fullname, error)
         return False
-    return (folder / f"_0x{known_by}.json").exists()
+    return (Path(node.output_dir()) / f"_0x{known_by}.json").exists()

@@ -129,6 +129,8 @@ def execute(
         except RuntimeError:
             if not outcome.failures:
                 raise
+            if stop_on_first_crash and isinstance(runner, Workers):
+                runner.stop()  # what is under way would still write after its visit was recorded
         except BaseException as error:
             if isinstance(runner, Workers):  # a batch system's takes its jobs back by itself
                 runner.stop()

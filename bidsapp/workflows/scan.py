@@ -108,6 +108,7 @@ def init_scan_wf(settings: Settings, visit: Visit, scan: Scan, memory: Memory) -
         if method.ct:
             register = workflow.get_node("register")
             workflow.connect([(header, head, [("out_file", "scan")]), (head, sink, [("measured", "measured")])])
+            workflow.connect([(brain, head, [("stripped", "stripped")]), (resample, head, [("mask", "mask")])])
             workflow.connect(register, "transform", head, "transform")
     return workflow
 
@@ -216,7 +217,7 @@ def _sink(settings: Settings, visit: Visit, scan: Scan, method: Method) -> SinkS
 
 
 def _stamp(scan: Scan) -> str:
-    """Return size and time of the file, our version, what the check tells: what else makes a kept result outdated.
+    """Return size and time of the file, our version, what steps learned since: what else outdates a kept result.
 
     A scan that cannot be read says so in its header check.
     """
@@ -224,4 +225,4 @@ def _stamp(scan: Scan) -> str:
         status = scan.path.stat()
     except OSError:
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header stripped"
+    return f"{status.st_size} {status.st_mtime_ns} {__version__} grid header stripped edges"

@@ -20,6 +20,7 @@ from nipype.utils.filemanip import crash2txt
 from bidsapp.errors import MEMORY_HINT, NO_ROOM, AppError
 from bidsapp.interfaces.base import leave_word, read_word
 from bidsapp.resources import memory_kills
+from bidsapp.workflows.cache import forget_gutted
 from bidsapp.workflows.lifeline import attach, kill
 from bidsapp.workflows.nodes import crash_name
 
@@ -57,6 +58,10 @@ class Workers(MultiProcPlugin):
         for pool in pools:
             kill(list((pool._processes or {}).values()))
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _local_hash_check(self, jobid: int, graph: Any) -> bool:
+        forget_gutted(self.procs[jobid])
+        return bool(super()._local_hash_check(jobid, graph))
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1

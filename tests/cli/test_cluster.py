@@ -25,11 +25,27 @@ def test_parts_and_plugins(tmp_path, monkeypatch):
         ([*PLACES, "group", "--shard", "1/7"], UsageError, "the group level needs all participants"),
         (["/data", "/out", "group", "--use-plugin", "SLURM"], UsageError, "plugins run the participant level"),
         ([*PLACES, "--use-plugin", "Slurm"], NoInputError, "/Slurm: No such file"),
+        (
+            [*PLACES, "--use-plugin", "SLURMGraph", "--stop-on-first-crash"],
+            UsageError,
+            "^--stop-on-first-crash: SLURMGraph submits all steps at once",
+        ),
     ],
 )
 def test_what_is_of_no_use_is_named(words, error, said):
     with pytest.raises(error, match=said):
         settings_from(words)
+
+
+def test_a_number_of_jobs_is_refused_where_all_are_submitted_at_once(tmp_path):
+    file = tmp_path / "plugin.yml"
+    words = [*PLACES, "--use-plugin", str(file), "--stop-on-first-crash"]
+    file.write_text("plugin: SLURM\nplugin_args: {max_jobs: 5}\n")
+    assert settings_from(words).stop_on_first_crash
+    file.write_text("plugin: SLURMGraph\nplugin_args: {max_jobs: 5}\n")
+    with pytest.raises(UsageError, match=r"^--stop-on-first-crash and max_jobs: SLURMGraph submits") as raised:
+        settings_from(words)
+    assert raised.value.hint == "give --use-plugin SLURM"
 
 
 def test_a_part_with_nothing_in_it_ends_well(tmp_path, capsys):

@@ -96,6 +96,16 @@ def test_an_anisotropic_image_keeps_its_own_grid_to_the_voxel(turned):
     assert np.abs(kept - noise).max() < 1e-3
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_three_edges_go_along_the_head_however_its_image_is_stored(axes):
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1.0, 1, 1])[:, axes]  # (1, 2, 0): from front to back first, as sagittal scans are
+    grid = visit_grid(image_of(np.zeros((24, 24, 24)), affine), "1,2,3")
+    sizes = np.linalg.norm(grid.affine[:3, :3], axis=0)
+    assert [sizes[axes.index(axis)] for axis in range(3)] == pytest.approx([1, 2, 3])
+    assert [grid.shape[axes.index(axis)] for axis in range(3)] == [24, 12, 8]
+
+
 def test_only_axes_that_are_finer_than_the_grid_are_averaged():
     noise = np.random.default_rng(0).normal(100, 20, (60, 60, 60))
     image = image_of(noise, np.eye(4))

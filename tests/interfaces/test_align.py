@@ -107,3 +107,12 @@ def test_a_ct_is_measured_within_its_field_of_view(ball, transform, tmp_path):
     seen = np.flatnonzero(measured.get_fdata().any(axis=(0, 2)))
     # The scan lacks 10 rows, its outermost voxel reaches half a row further, and the transform moves it by 4.5.
     assert (seen[0], seen[-1]) == (10 - 0.5 + 4.5, ct.shape[1] - 1)
+
+
+def test_of_a_ct_without_its_skull_the_brain_alone_is_measured(files, transform, tmp_path):
+    image, mask = files("ct")
+    step = HeadMask(in_file=image, scan=image, transform=transform, mask=mask, stripped=True)
+    outputs = step.run(cwd=str(tmp_path)).outputs
+    for found in map(nib.load, (outputs.out_file, outputs.measured)):
+        assert found.get_data_dtype() == np.uint8
+        assert np.array_equal(found.get_fdata(), nib.load(mask).get_fdata())

@@ -12,7 +12,9 @@ from bidsapp.errors import ExitCode
 from bidsapp.interfaces.align import Normalize
 from bidsapp.interfaces.scan import CheckHeader
 from bidsapp.resources import Grant
+from bidsapp.workflows.cache import cached_nodes
 from bidsapp.workflows.execution import execute
+from bidsapp.workflows.workers import Workers
 
 
 @pytest.fixture
@@ -59,6 +61,25 @@ def test_a_failure_costs_what_depends_on_it_and_a_second_run_nothing(graph, tmp_
     assert dict(os.environ) == before
 
 
+def test_what_a_work_folder_lost_is_done_again_also_where_that_was_moved(graph, tmp_path):
+    def at(folder):
+        workflow = graph()
+        workflow.base_dir = str(tmp_path / folder)
+        return workflow
+
+    execute(at("work"), Grant(2, 4.0, 0, ()), tmp_path)
+    (tmp_path / "work").rename(tmp_path / "moved")  # results name files of a folder that is gone
+    assert cached_nodes(at("moved"))[1] == set()
+    outcome = execute(at("moved"), Grant(2, 4.0, 0, ()), tmp_path)
+    done = {"participant.good.header", "participant.good.normalize"}
+    assert outcome.finished == done
+    assert set(outcome.seconds) == {*done, "participant.bad.header"}
+    assert cached_nodes(at("moved"))[1] == done
+    for name, left in (("normalize/normalized", {"participant.good.header"}), ("header/checked", set())):
+        (tmp_path / f"moved/participant/good/{name}.nii").unlink()
+        assert cached_nodes(at("moved"))[1] == left
+
+
 def test_a_visit_ends_when_nothing_of_it_can_run_any_more_and_its_memory_is_measured(graph, tmp_path):
     ended = []
     outcome = execute(
@@ -95,7 +116,16 @@ def test_an_unexpected_error_is_told_by_its_last_line(tmp_path, graph):
     assert failure.crash_file.endswith("crash-good.normalize.txt")
 
 
-def test_a_run_stops_where_it_is_asked_to(graph, tmp_path):
+def test_a_run_stops_where_it_is_asked_to(graph, tmp_path, monkeypatch):
+    stop, alive = Workers.stop, []
+
+    def watched(workers):
+        processes = [process for pool in workers.pools for process in pool._processes.values()]
+        stop(workers)
+        alive.extend(process.is_alive() for process in processes)
+
+    monkeypatch.setattr(Workers, "stop", watched)
     outcome = execute(graph(), Grant(1, 4.0, 0, ()), tmp_path, stop_on_first_crash=True)
     assert [failure.node for failure in outcome.failures] == ["participant.bad.header"]
     assert "participant.good.normalize" not in outcome.finished
+    assert alive == [False]  # or it would write after its visit was recorded
