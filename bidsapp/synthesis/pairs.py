@@ -118,8 +118,9 @@ def load_volume(pair: Pair, features: Sequence[str], *, presence: bool = False) 
         A file cannot be read, lies on another grid, or the mask is empty.
     """
     mask_image = _open(pair.mask)
-    affine = mask_image.affine @ inv_ornt_aff(io_orientation(mask_image.affine), mask_image.shape)
-    mask = _grown(_turned(mask_image, pair.mask) > 0, affine, pair.margin_mm)
+    turn = io_orientation(mask_image.affine)
+    affine = mask_image.affine @ inv_ornt_aff(turn, mask_image.shape)
+    mask = _grown(_turned(mask_image, turn, pair.mask) > 0, affine, pair.margin_mm)
     if not mask.any():
         raise DataError(f"{pair.mask}: empty mask", "look at the scan, and leave the visit out")
     box = _bounding_box(mask, affine)
@@ -231,13 +232,13 @@ def _read(path: Path, like: nib.Nifti1Image, box: tuple[slice, ...]) -> NDArray[
     if image.shape != like.shape or not np.allclose(image.affine, like.affine, atol=1e-3):
         raise DataError(f"{path}: not on the grid of its visit's brain mask", "run the participant level again")
     # A view would keep the whole image in memory; memory stays in the order in which the file lies there.
-    return _turned(image, path)[box].copy(order="K")
+    return _turned(image, io_orientation(like.affine), path)[box].copy(order="K")
 
 
-def _turned(image: nib.Nifti1Image, path: Path) -> NDArray[np.float32]:
+def _turned(image: nib.Nifti1Image, turn: NDArray[np.float64], path: Path) -> NDArray[np.float32]:
     """Return an image's voxels, axes to the right, to the front and up."""
     try:
         voxels = np.asarray(image.dataobj, np.float32)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "run the participant level again") from error
-    return np.asarray(apply_orientation(voxels, io_orientation(image.affine)))
+    return np.asarray(apply_orientation(voxels, turn))
