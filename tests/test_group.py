@@ -202,7 +202,8 @@ def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_
     assert "(peak learning rate 0.01) for 2.5 epochs in each of 2 folds" in text
     assert "2 at a time and, after the warm-up, more often where errors were large, by" in text
     (bundle.path / "learning_rate.tsv").touch()
-    assert "0.006, found by a range test [@rangetest]) for 1 steps" in results._methods(bundle)
+    text = results._methods(bundle)  # of a plan of a minute at most
+    assert "0.006, found by a range test [@rangetest]) for 1 steps or 1 minutes, whichever came first, in" in text
 
 
 def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_path, monkeypatch):

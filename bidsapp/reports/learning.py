@@ -46,7 +46,7 @@ class Learning:
     range_test : bool
         Whether a range test chose the learning rate.
     limit : str
-        How long a training goes on, where the plan does not say so yet.
+        The time that a training has, where the plan does not say so yet.
     rivals : sequence of str
         Baselines that were measured beside it.
     calibrated, judged : int or None
@@ -151,9 +151,11 @@ def _schedule(learning: Learning) -> str:
     if learning.range_test:
         # A bundle has its number; before the training there is none yet.
         peak = f"{f'{peak},' if learning.sha256 else ''} found by a range test [@rangetest]"
-    length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": plan.minutes}
-    limit = learning.limit or next(f"{value:.6g} {unit}" for unit, value in length.items() if value)
-    return f"(peak learning rate{peak}) for {limit}"
+    length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": None if learning.limit else plan.minutes}
+    limits = [f"{value:.6g} {unit}" for unit, value in length.items() if value]
+    limits += [learning.limit] if learning.limit else []
+    first = ", whichever came first," if len(limits) > 1 else ""
+    return f"(peak learning rate{peak}) for {' or '.join(limits)}{first}"
 
 
 def _folds(learning: Learning) -> str:
