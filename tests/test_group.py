@@ -254,9 +254,13 @@ def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, w
     requests = (settings, asked, replace(asked, slice_axis=None), replace(settings, input_mode="volumes"))
     assert len({str(planning.request(s)) for s in requests}) == 4
     bundle = read_bundle(with_bundle().model)
-    assert "on patches of 16 × 16 × 16 voxels, 2 at a time, by" in results._methods(bundle)
-    text = results._methods(replace(bundle, plan=plan))
+    text = results._methods(bundle)
+    assert "on patches of 16 × 16 × 16 voxels, 2 at a time, by" in text
+    assert "A 3D U-Net [@unet] of residual blocks [@resnet] (unet) with batch normalization" in text
+    text = results._methods(replace(bundle, plan=replace(plan, loss="l1+ssim")))
     assert "on coronal slices with 2 neighbours on either side, 8 at a time, by" in text
+    assert "A U-Net [@unet] of residual blocks [@resnet] (unet), whose kernels lie in the plane of a" in text
+    assert "windows of 7² voxels" in text
 
 
 def test_a_training_starts_from_a_bundle_on_its_scale_and_says_so(settings, with_bundle, monkeypatch):
