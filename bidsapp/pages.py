@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.bids.gather import read_json
+from bidsapp.bids.scans import quality_of, read_scans
 from bidsapp.bids.sidecars import is_sloppy
 from bidsapp.errors import DataError
 from bidsapp.interfaces.base import ERROR_FILE, read_word
@@ -86,15 +87,17 @@ def visit_report(
     VisitReport
     """
     reference = settings.reference
+    kept = _kept(settings, visit)
     records = {scan.contrast: record for scan, record in done}
     lost = LOST if not fresh else "what it needs failed" if failures else "the run stopped before"
     scans = [_story(settings, visit, scan, records.get(scan.contrast), failures, lost) for scan in visit.scans]
     flags = [f"{scan.contrast}: {record['row']['flags']}" for scan, record in done if record["row"].get("flags")]
     flags += [f"{scan.contrast}: not finished, {scan.reason}" for scan in scans if scan.state == "unfinished"]
+    flags += [f"{row['contrast']}, of an earlier run: {row['flags']}" for row in kept if row.get("flags")]
     return VisitReport(
         visit=visit.label,
         version=__version__,
-        rows=[record["row"] for _, record in done],
+        rows=[*(record["row"] for _, record in done), *kept],
         decisions={scan.contrast: record["decisions"] for scan, record in done},
         flags=[*(f"{failure.message} ({failure.hint})" for failure in failures), *flags],
         figures=[
@@ -112,6 +115,19 @@ def visit_report(
         command=command_line() if fresh else "",
         versions=versions() if fresh else {},
     )
+
+
+def _kept(settings: Settings, visit: Visit) -> list[dict[str, str | float]]:
+    """Return the rows of a visit's table of contrasts that only earlier runs had."""
+    try:
+        rows = read_scans(settings.output_dir / names.scans_table(visit))
+    except DataError:
+        return []
+    return [
+        {**{name: text for name, text in row.items() if text != "n/a"}, **quality_of(row)}
+        for row in rows
+        if row["contrast"] not in visit.contrasts
+    ]
 
 
 def _is_sloppy(settings: Settings, visit: Visit, scan: Scan) -> bool:

@@ -162,6 +162,11 @@ def test_a_contrast_that_this_run_did_not_ask_for_stays_listed_with_its_flag(lev
     table = (settings.output_dir / "sub-01/sub-01_scans.tsv").read_text().splitlines()
     assert contrasts_in_table(settings) == ["T1w", "FLAIR", "T2w"]
     assert [row.split("\t")[-1] for row in table] == ["flags", "n/a", "n/a", "slipped"]
+    page = (settings.output_dir / "sub-01.html").read_text(encoding="utf-8")
+    assert "1 thing was flagged" in page
+    assert page.count("<li>T2w, of an earlier run: slipped</li>") == 2
+    assert '<th scope="col" class="number">T2w</th>' in page
+    assert filename("T2w") in page
 
 
 def test_a_scan_that_failed_now_or_was_not_selected_is_listed_no_more(level, visit, settings):
