@@ -84,7 +84,8 @@ def _group(settings: Settings) -> str:
     if settings.model is not None:
         return methods_of(settings, read_bundle(settings.model))
     parent = read_bundle(settings.init_from) if settings.init_from else None
-    plan = asked_plan(settings, minutes_of(settings), "", (1, 1, 1), parent and parent.plan)
+    minutes = minutes_of(settings)
+    plan = asked_plan(settings, minutes, "", (1, 1, 1), parent and parent.plan)
     counted = plan.max_steps is not None or plan.epochs is not None
     own = read_overrides(settings.plan)
     rival = settings.baseline and settings.network != BASELINE
@@ -96,7 +97,7 @@ def _group(settings: Settings) -> str:
             population=_population(settings, parent),
             origin=Origin(parent.name, parent.version, parent.sha256, ()) if parent else None,
             range_test=settings.lr == "auto",
-            limit="" if counted or settings.crossval or "minutes" in own else SHARED.format(minutes_of(settings)),
+            limit="" if minutes is None or settings.crossval or "minutes" in own else SHARED.format(minutes),
             rivals=(BASELINE, FLOOR, FOREST) if rival else (FLOOR, FOREST),
             axial=settings.axial,
             measured=settings.axial,

@@ -21,6 +21,7 @@ from bidsapp.console import progress_bar
 from bidsapp.errors import NoInputError
 from bidsapp.launch import find_place, others_started
 from bidsapp.planning import arrays_of, checkpoints_of, features_asked, folds_of, goal_of, settled_plans, start_of
+from bidsapp.records import Skip
 from bidsapp.rendering import check_rendering
 from bidsapp.resources import shared
 from bidsapp.results import record, record_quality
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from bidsapp.bids.gather import Gathered
-    from bidsapp.records import Identity, Pair, Plan, Skip
+    from bidsapp.records import Identity, Pair, Plan
     from bidsapp.resources import Grant
     from bidsapp.scales import Population
     from bidsapp.settings import Settings
@@ -132,7 +133,8 @@ def _run(settings: Settings, grant: Grant, fabric: Fabric, tell: Callable[..., N
         raise
     dismiss(fabric)
     statuses, predictions = apply_bundle(settings, gathered.visits, bundle, fabric, everyone, tell)
-    record(settings, gathered, bundle, predictions)
+    lost = [Skip(status.visit, status.reason, status.hint) for status in statuses if status.state != "done"]
+    record(settings, replace(gathered, damaged=(*gathered.damaged, *lost)), bundle, predictions)
     if settings.export:
         _export(settings, bundle, settings.export)
     if settings.keep_work != "always":

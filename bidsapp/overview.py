@@ -51,11 +51,17 @@ def of_cohort(settings: Settings, gathered: Gathered | None = None) -> dict[str,
 def _images(
     out: Path, rows: Sequence[Mapping[str, str]], others: Mapping[tuple[str, str], Path]
 ) -> list[Normalized]:
-    """Return the normalized images of all scans that hold, CT excepted, which nothing is normalized of."""
+    """Return the normalized images of all scans that hold, CT excepted, which nothing is normalized of.
+
+    Where some of a contrast are on the scale of a cohort, those that were not brought there are not compared.
+    """
+    rescaled = {contrast for (_, contrast), path in others.items() if "_desc-normalized_" not in path.name}
     images = []
     for row in rows:
         visit, contrast, file = (row.get(name) or "" for name in ("visit", "contrast", "filename"))
         if contrast == CT or SYNTHESIZED in file or row.get("flags") not in {None, "", "n/a"}:
+            continue
+        if contrast in rescaled and (visit, contrast) not in others:
             continue
         folder = out.joinpath(*(part for part in visit.split("_") if part.startswith(("sub-", "ses-"))))
         before = folder / file

@@ -5,35 +5,31 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bidsapp import __version__
 from bidsapp.bids import names
 from bidsapp.bids.fence import check_fence, folders_of
 from bidsapp.bids.participants import update_participants
 from bidsapp.bids.scans import verdicts, write_scans
 from bidsapp.errors import ExitCode
-from bidsapp.interfaces.record import is_complete, read_record
-from bidsapp.reports.boilerplate import readable, record_visit, record_visits
-from bidsapp.reports.environment import command_line, versions
-from bidsapp.reports.histograms import read_curves
-from bidsapp.reports.records import ScanStory, Trouble, VisitReport
-from bidsapp.reports.story import scan_figures
+from bidsapp.interfaces.record import is_complete
+from bidsapp.pages import failures_left, scan_record, visit_report
+from bidsapp.reports.boilerplate import record_visit, record_visits, recorded
 from bidsapp.reports.synthesized import Synthesized, carry_over, write_visit_synthesized
 from bidsapp.reports.visit import write_visit_report
 from bidsapp.status import VisitStatus
 from bidsapp.workflows.drawing import draw_graph
 from bidsapp.workflows.execution import Outcome, execute
-from bidsapp.workflows.nodes import RUN, node_folder, place_of, scan_name, sink_node, spaces_node, visit_name
+from bidsapp.workflows.nodes import RUN, node_folder, place_of, sink_node, spaces_node, visit_name
 from bidsapp.workflows.plugins import read_plugin
 from bidsapp.workflows.prose import sentences_of
-from bidsapp.workflows.visit import init_run_wf, init_visit_wf
+from bidsapp.workflows.visit import init_run_wf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bidsapp.records import Scan, Selection, Visit
+    from bidsapp.records import Selection, Visit
     from bidsapp.reports.boilerplate import Sentence
     from bidsapp.resources import Grant
     from bidsapp.settings import Settings
@@ -136,18 +132,20 @@ def rewrite_reports(
         A visit without anything to tell of is skipped.
     """
     statuses = []
+    told, _ = recorded(settings.output_dir)
     for visit in selection.visits:
-        nodes = [sink_node(visit, scan) for scan in visit.scans]
-        nodes += [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
+        nodes = _ends(settings, visit)
         there = {node for node in nodes if is_complete(node_folder(settings, node), settings.output_dir)}
         outcome = Outcome(finished=there)
         scans = [scan for scan in visit.scans if sink_node(visit, scan) in there]
         status = VisitStatus(visit.label, "done", level="participant")
         if scans:
-            done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in scans]
+            done = [(scan, scan_record(settings, visit, scan, outcome)) for scan in scans]
+            failures = failures_left(settings, [node for node in nodes if node not in there])
             page = settings.output_dir / names.report(visit)
             before = page.read_text(encoding="utf-8") if page.is_file() else ""
-            write_visit_report(_report(settings, visit, done, ()), page)
+            report = visit_report(settings, visit, done, failures, told.get(visit.label, ()), fresh=False)
+            write_visit_report(report, page)
             for image, target, label, reasons in verdicts(settings.output_dir, visit):
                 write_visit_synthesized(page, Synthesized(image, target, label=label, reasons=reasons))
             carry_over(before, page)  # which says more, where the page was whole
@@ -161,10 +159,21 @@ def rewrite_reports(
     return tuple(statuses)
 
 
+def _ends(settings: Settings, visit: Visit) -> list[str]:
+    """Return the nodes that write a visit's images."""
+    carried = [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
+    return [*(sink_node(visit, scan) for scan in visit.scans), *carried]
+
+
 def _told(settings: Settings, visit: Visit, outcome: Outcome) -> list[Sentence]:
-    """Return what the methods text says of a visit: nothing of scans that were not finished."""
+    """Return what the methods text says of a visit: nothing of scans or spaces that were not finished."""
     finished = {scan.contrast for scan in visit.scans if sink_node(visit, scan) in outcome.finished}
-    return [s for s in sentences_of(settings, visit) if finished and (not s.contrast or s.contrast in finished)]
+    spaces = any(spaces_node(visit, scan) in outcome.finished for scan in visit.scans)
+    return [
+        sentence
+        for sentence in (sentences_of(settings, visit) if finished else ())
+        if (sentence.contrast in finished if sentence.contrast else spaces or sentence.step != "spaces")
+    ]
 
 
 def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
@@ -174,16 +183,14 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
     seconds = sum(spent for node, spent in outcome.seconds.items() if node.startswith(nodes))
     # Only what was finished or found finished in this run: a record may also be left from an earlier one.
     finished = [scan for scan in visit.scans if sink_node(visit, scan) in outcome.finished]
-    done = [(scan, _scan_record(settings, visit, scan, outcome)) for scan in finished]
+    done = [(scan, scan_record(settings, visit, scan, outcome)) for scan in finished]
     if done or failures:  # else the visit never had its turn, and what is known of it still holds
         rows = [record["row"] for _, record in done]
         wanted = settings.wanted
         write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
-        report = _report(settings, visit, done, failures)
+        report = visit_report(settings, visit, done, failures, _told(settings, visit, outcome))
         write_visit_report(report, settings.output_dir / names.report(visit))
-    ends = [sink_node(visit, scan) for scan in visit.scans]
-    ends += [spaces_node(visit, scan) for scan in visit.scans] if settings.spaces else []
-    status = _status(visit, failures, seconds, complete=outcome.finished.issuperset(ends))
+    status = _status(visit, failures, seconds, complete=outcome.finished.issuperset(_ends(settings, visit)))
     peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]
     log.info("%s %s, %.0f s of work", visit.label, status.state, seconds)
     return replace(status, level="participant", peak_gb=max(peaks, default=0.0))
@@ -220,72 +227,3 @@ def _said(visit: Visit, failure: Failure) -> str:
     path = visit.scan(contrast).path if contrast in visit.contrasts else None
     file = "" if path is None or str(path) in failure.message else f"{path}: "
     return f"{contrast} {step}: {file}{failure.message}".strip()
-
-
-def _scan_record(settings: Settings, visit: Visit, scan: Scan, outcome: Outcome) -> dict[str, Any]:
-    """Return what a scan's sink left, with what was written of it in standard spaces."""
-    record, spaces = (
-        read_record(node_folder(settings, node)) if node in outcome.finished else {}
-        for node in (sink_node(visit, scan), spaces_node(visit, scan))
-    )
-    return {
-        **record,
-        "row": {**record["row"], **spaces.get("row", {})},
-        "outputs": [*record["outputs"], *spaces.get("outputs", [])],
-        "in_spaces": spaces.get("figures", {}),
-    }
-
-
-def _report(
-    settings: Settings,
-    visit: Visit,
-    done: Sequence[tuple[Scan, Mapping[str, Any]]],
-    failures: Sequence[Failure],
-) -> VisitReport:
-    reference = settings.reference
-    flags = [f"{scan.contrast}: {record['row']['flags']}" for scan, record in done if record["row"].get("flags")]
-    records = {scan.contrast: record for scan, record in done}
-    scans = [_story(settings, visit, scan, records.get(scan.contrast), failures) for scan in visit.scans]
-    flags += [f"{scan.contrast}: not finished, {scan.reason}" for scan in scans if scan.state == "unfinished"]
-    if settings.spaces and not failures and not all(record["in_spaces"] for record in records.values()):
-        flags.append("standard spaces: not finished, the run stopped before")
-    return VisitReport(
-        visit=visit.label,
-        version=__version__,
-        rows=[record["row"] for _, record in done],
-        decisions={scan.contrast: record["decisions"] for scan, record in done},
-        flags=[*(f"{failure.message} ({failure.hint})" for failure in failures), *flags],
-        figures=[
-            figure
-            for scan, record in done
-            for figure in scan_figures(scan.contrast, reference, record["figures"], record["in_spaces"])
-        ],
-        methods=readable(init_visit_wf(settings, visit).visit_desc()) if done else "",
-        outputs=[path for _, record in done for path in record["outputs"]],
-        sloppy=settings.sloppy,
-        reference=reference,
-        scans=scans,
-        troubles=[Trouble(f.node.split(".", 2)[-1], f.message, f.hint) for f in failures],
-        curves=read_curves(settings.output_dir, visit.label),  # those of visits of other runs, too
-        command=command_line(),
-        versions=versions(),
-    )
-
-
-def _story(
-    settings: Settings, visit: Visit, scan: Scan, record: Mapping[str, Any] | None, failures: Sequence[Failure]
-) -> ScanStory:
-    """Say what became of a scan."""
-    if record is not None:
-        flags = record["row"].get("flags", "")
-        state, output = "flagged" if flags else "used", names.preproc(visit, scan, settings.reference)
-        return ScanStory(scan.contrast, record["raw"], state, flags, record["header"], output)
-    raw = scan.path
-    if raw.is_relative_to(settings.bids_dir):
-        raw = raw.relative_to(settings.bids_dir)
-    own = f"{RUN}.{visit_name(visit)}.{scan_name(scan)}."
-    said = [failure.message for failure in failures if failure.node.startswith(own)]
-    if said:
-        return ScanStory(scan.contrast, raw.as_posix(), "failed", "; ".join(said))
-    reason = "what it needs failed" if failures else "the run stopped before"
-    return ScanStory(scan.contrast, raw.as_posix(), "unfinished", reason)

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from bidsapp import group, planning
@@ -105,7 +107,9 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     assert {visit: said for visit, said in states(again).items() if visit != "sub-05"} == expected
     assert states(again)["sub-05"][0] == "skipped"
     assert [status.state for status in told] == ["pending"] * 5 + ["done"] * 4 + ["skipped"]
-    assert "sub-05/anat/sub-05" not in (settings.output_dir / "group.html").read_text()
+    page = (settings.output_dir / "group.html").read_text()
+    reason = f"sub-05/anat/{lacking_name} is not there, or was made otherwise"
+    assert page.count("sub-05/anat/sub-05") == page.count(reason) == 1
     with pytest.raises(NoInputError, match="no bundle was trained on these pairs"):
         group.run(replace(settings, reports_only=True, seed=5), GRANT)
 
@@ -199,6 +203,22 @@ def test_images_of_sloppy_inputs_or_networks_say_so(settings):
     assert said(sloppy_bundle=True) == ([True] * 4, True)
     assert said(sloppy_bundle=False, participant_label=("8",)) == ([False, False, True, True], False)
     assert said(sloppy_bundle=False, sloppy=True) == ([True] * 4, True)
+
+
+def test_a_visit_whose_prediction_failed_is_named_on_the_page(settings):
+    out = settings.output_dir.with_name("other")
+    settings = replace(settings, source=("T1w",), allow_missing_source=False, output_dir=out, sloppy=False)
+    for subject in ("8", "9"):
+        write_visit(out, visit_of(subject, "T1w"), sha256=subject, shape=(12, 14, 16))
+    (damaged,) = (out / "sub-9/anat").glob("*desc-normalized_T1w.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)), damaged)
+    statuses = group.run(replace(settings, model=small_bundle(settings.work / "bundle").path), GRANT)
+    assert [(status.visit, status.state) for status in statuses] == [("sub-8", "done"), ("sub-9", "failed")]
+    assert "not on the grid of its" in statuses[1].reason
+    page = (out / "group.html").read_text()
+    assert "1 visit was left out; the reasons are below." in page
+    assert "not on the grid of its" in page
+    assert '<div class="status look" role="status">' in page
 
 
 def test_the_command_takes_it_from_the_bundle(settings):

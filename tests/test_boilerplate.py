@@ -151,6 +151,8 @@ def test_minutes_of_one_training_are_told_as_such(written):
     shared = "for the time that 20 minutes for the whole group level leave in each"
     assert shared in written("--max-minutes", "20")[0]
     assert "for 3 minutes in each" in written("--plan", "minutes=3")[0]
+    both = "for 500 steps or the time that 20 minutes for the whole group level leave, whichever came first, in"
+    assert both in written("--max-minutes", "20", "--max-steps", "500")[0]
 
 
 def test_the_group_level_alone_tells_of_the_visits_that_were_processed(dataset, tmp_path, capsys):

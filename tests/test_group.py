@@ -243,7 +243,8 @@ def test_the_plan_and_the_methods_text_say_how_long_and_how_fast(settings, with_
     assert "(peak learning rate 0.01) for 2.5 epochs in each of 2 folds" in text
     assert "2 at a time and, after the warm-up, more often where errors were large, by" in text
     (bundle.path / "learning_rate.tsv").touch()
-    assert "0.006, found by a range test [@rangetest]) for 1 steps" in results._methods(bundle)
+    text = results._methods(bundle)  # of a plan of a minute at most
+    assert "0.006, found by a range test [@rangetest]) for 1 steps or 1 minutes, whichever came first, in" in text
 
 
 def test_a_range_test_is_made_on_what_the_first_fold_learns_from(settings, tmp_path, monkeypatch):
@@ -294,9 +295,13 @@ def test_the_plan_and_the_methods_text_say_what_the_network_is_shown(settings, w
     requests = (settings, asked, replace(asked, slice_axis=None), replace(settings, input_mode="volumes"))
     assert len({str(planning.request(s)) for s in requests}) == 4
     bundle = read_bundle(with_bundle().model)
-    assert "on patches of 16 × 16 × 16 voxels, 2 at a time, by" in results._methods(bundle)
-    text = results._methods(replace(bundle, plan=plan))
+    text = results._methods(bundle)
+    assert "on patches of 16 × 16 × 16 voxels, 2 at a time, by" in text
+    assert "A 3D U-Net [@unet] of residual blocks [@resnet] (unet) with batch normalization" in text
+    text = results._methods(replace(bundle, plan=replace(plan, loss="l1+ssim")))
     assert "on coronal slices with 2 neighbours on either side, 8 at a time, by" in text
+    assert "A U-Net [@unet] of residual blocks [@resnet] (unet), whose kernels lie in the plane of a" in text
+    assert "windows of 7² voxels" in text
 
 
 def test_a_training_starts_from_a_bundle_on_its_scale_and_says_so(settings, with_bundle, monkeypatch):

@@ -1,5 +1,6 @@
 """What the group report reads from derivatives, and the page of those from which nothing can be predicted."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_images_on_the_scale_of_a_cohort_take_the_place_of_the_normalized_ones(s
     told = of_cohort(settings, replace(gathered, visits=tuple(nowhere)))
     assert told["histograms"]["FLAIR"][1].densities == {}
     assert len(told["histograms"]["T1w"][1].densities) == 3
+
+
+def test_images_on_two_scales_are_not_compared(settings):
+    gathered = gather(settings.output_dir, settings.source, settings.target, "T1w")
+    pair = gathered.visits[0].pair
+    on_scale = pair.target.with_name(pair.target.name.replace("_desc-normalized_", "_desc-nyul_"))
+    shutil.copy(pair.target, on_scale)
+    brought = replace(gathered.visits[0], pair=replace(pair, target=on_scale))
+    told = of_cohort(settings, replace(gathered, visits=(brought,)))
+    assert list(told["histograms"]["FLAIR"][1].densities) == ["sub-01"]
+    assert len(told["histograms"]["T1w"][1].densities) == 3  # all of them as the participant level left them
 
 
 def test_a_bundle_tells_its_training_its_intervals_and_its_card():

@@ -13,8 +13,10 @@ import pytest
 from bidsapp import participant
 from bidsapp.bids.dataset import SCANS_COLUMNS
 from bidsapp.bids.scans import write_verdict
-from bidsapp.bids.sink import write_image, write_text, write_tsv
-from bidsapp.errors import ExitCode
+from bidsapp.bids.sidecars import SLOPPY
+from bidsapp.bids.sink import write_image, write_json, write_text, write_tsv
+from bidsapp.errors import DataError, ExitCode
+from bidsapp.interfaces.base import leave_word
 from bidsapp.interfaces.record import RECORD_FILE
 from bidsapp.records import Scan, Selection, Visit
 from bidsapp.reports.boilerplate import text_of
@@ -86,6 +88,10 @@ def sinks(visit, *contrasts):
     return {sink_node(visit, visit.scan(contrast)) for contrast in contrasts}
 
 
+def methods_on(page):
+    return page.partition('<section id="methods">')[2].partition("</section>")[0]
+
+
 def contrasts_in_table(settings):
     table = settings.output_dir / "sub-01/sub-01_scans.tsv"
     if not table.exists():
@@ -139,10 +145,21 @@ def test_the_methods_text_tells_of_scans_that_were_finished(level, visit, settin
     assert "The brain was found on the T1w with deepbet" in text
     assert "FLAIR" not in text
     page = (settings.output_dir / "sub-01.html").read_text(encoding="utf-8")
-    assert "(Tustison et al. 2010)" in page
+    assert "(Tustison et al. 2010)" in methods_on(page)
+    assert "The brain was found on the T1w with deepbet" in methods_on(page)
+    assert "FLAIR" not in methods_on(page)
     assert "[@" not in page
     level(Outcome(sinks(visit, "T1w", "FLAIR"), []))
     assert "on the T1w and the FLAIR" in (settings.output_dir / "logs/CITATION.md").read_text(encoding="utf-8")
+    assert "on the T1w and the FLAIR" in methods_on((settings.output_dir / "sub-01.html").read_text("utf-8"))
+
+
+def test_standard_spaces_are_told_of_where_images_were_written_there(visit, settings):
+    settings = replace(settings, output_spaces=("MNI152NLin2009aSym",))
+    written = {spaces_node(visit, visit.scan("T1w"))}
+    for finished, told in ((set(), False), (written, True)):
+        said = participant._told(settings, visit, Outcome(sinks(visit, "T1w") | finished))
+        assert ("spaces" in [sentence.step for sentence in said]) is told
 
 
 @pytest.mark.usefixtures("level")
@@ -177,6 +194,11 @@ def test_a_contrast_that_this_run_did_not_ask_for_stays_listed_with_its_flag(lev
     table = (settings.output_dir / "sub-01/sub-01_scans.tsv").read_text().splitlines()
     assert contrasts_in_table(settings) == ["T1w", "FLAIR", "T2w"]
     assert [row.split("\t")[-1] for row in table] == ["flags", "n/a", "n/a", "slipped"]
+    page = (settings.output_dir / "sub-01.html").read_text(encoding="utf-8")
+    assert "1 thing was flagged" in page
+    assert page.count("<li>T2w, of an earlier run: slipped</li>") == 2
+    assert '<th scope="col" class="number">T2w</th>' in page
+    assert filename("T2w") in page
 
 
 def test_a_scan_that_failed_now_or_was_not_selected_is_listed_no_more(level, visit, settings):
@@ -266,6 +288,35 @@ def test_pages_are_written_anew_from_what_is_there(level, visit, settings):
     assert "Synthesized image: caution." in text
     assert "noisier" in text
     assert table.read_bytes() == before
+
+
+def test_pages_that_are_written_anew_tell_of_the_run_that_made_the_images(level, visit, settings):
+    assert level(Outcome(sinks(visit, "T1w", "FLAIR"), [])).state == "done"
+    page = settings.output_dir / "sub-01.html"
+    t1w, flair = (node_folder(settings, sink_node(visit, visit.scan(c))) for c in ("T1w", "FLAIR"))
+    record = json.loads((t1w / RECORD_FILE).read_text())
+    (t1w / RECORD_FILE).write_text(json.dumps({**record, "stamps": []}))
+
+    def rewritten(**changes):
+        participant.rewrite_reports(replace(settings, **changes), Selection((visit,), ()), lambda _: None)
+        return page.read_text(encoding="utf-8")
+
+    assert '<pre class="command"' in page.read_text()
+    text = rewritten(skull_strip="template", sloppy=True)
+    assert "with deepbet" in methods_on(text)
+    assert "A coarse trial run" not in text
+    assert '<pre class="command"' not in text
+    assert "<summary>Versions</summary>" not in text
+    lost = "not finished, no finished record of it is left; synthprep-status says what became of it"
+    assert text.count(f"<li>FLAIR: {lost}</li>") == 2
+
+    leave_word(flair.parent / "header", DataError("FLAIR.nii.gz: truncated", "copy it again"))
+    write_json({"Description": SLOPPY}, settings.output_dir / "sub-01/anat/sub-01_desc-preproc_T1w.json")
+    text = rewritten()
+    assert "A coarse trial run" in text
+    assert "<strong>failed</strong>: FLAIR.nii.gz: truncated" in text
+    assert "<dt>FLAIR_wf.header</dt><dd>FLAIR.nii.gz: truncated<br>What to do: copy it again</dd>" in text
+    assert "no finished record" not in text
 
 
 def test_a_visit_of_which_nothing_is_left_keeps_its_page(visit, settings):

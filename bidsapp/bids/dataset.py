@@ -70,7 +70,8 @@ SCANS_COLUMNS = {
     "residual_mm": "How far a second search, started from the registration, moved the brain, mm",
     "rotation_deg": "Rotation that the registration found, degrees",
     "translation_mm": "Displacement of the brain's centre that the registration found, mm",
-    "volume_ratio": "Determinant of the registration's matrix; 1 for a rigid one",
+    "volume_ratio": "Volume before the registration over that after it, the determinant of its matrix; 1 for a "
+    "rigid one",
     "template_dice": "Dice overlap of the brain mask with the template's, the least of all output spaces",
     "scale_offset": "Offset of the intensity scale, units of the image; the sidecar names the method",
     "scale_scale": "Scale of the intensity scale, units of the image: z = (x - offset) / scale",

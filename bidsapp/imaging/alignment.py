@@ -56,7 +56,7 @@ class Alignment:
     rotation_deg, translation_mm : float
         What the registration found: angle, and displacement of the brain's centre.
     volume_ratio : float
-        Determinant of the transform.
+        Volume of the scan's brain before the registration over that after it: the determinant of the transform.
     """
 
     mask_dice: float

@@ -60,7 +60,7 @@ class LinearTransform:
 
     @property
     def volume_ratio(self) -> float:
-        """By what factor volumes grow; 1 for a rigid transform."""
+        """Volume of what is in the moving image over that on the fixed one's grid; 1 for a rigid transform."""
         return float(np.linalg.det(self.matrix[:3, :3]))
 
     def displacement_mm(self, point: NDArray[np.float64]) -> float:

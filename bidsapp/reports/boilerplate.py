@@ -3,7 +3,7 @@
     OUT/logs/
         CITATION.md, CITATION.html, CITATION.bib    the text, and the works that it cites
         methods/sub-01_ses-A.json …                 what was said of each visit by the run that processed it last
-        methods/group_NAME.json                     and of each bundle that was applied
+        methods/group_NAME.json                     and of each bundle that images are of
 
 A dataset may be processed in a thousand jobs, each with one visit. So a run writes down what it said of its own
 visits, in files that no other run writes, and the text is composed from all of them.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bidsapp import __version__
@@ -20,6 +21,7 @@ from bidsapp.bids.lock import locked
 from bidsapp.bids.sink import write_json, write_text
 from bidsapp.reports.pages import paragraphs, write_page
 from bidsapp.reports.references import CITATION, bibtex, cited, with_names
+from bidsapp.text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,9 +103,26 @@ def record_visits(out: Path, visits: Mapping[str, Sequence[Sentence]]) -> None:
 
 
 def record_group(out: Path, bundle: str, text: str) -> None:
-    """Write down what the group level said of a bundle, and write the dataset's text anew."""
-    write_json({"Text": text}, out / LOGS / PARTS / f"{GROUP}{bundle}.json")
+    """Write down what the group level said of a bundle, and write the dataset's text anew.
+
+    Bundles whose images this one has replaced, all of them, are told of no more.
+    """
+    own = write_json({"Text": text}, out / LOGS / PARTS / f"{GROUP}{bundle}.json")
+    if others := set(own.parent.glob(f"{GROUP}*.json")) - {own}:
+        applied = _applied(out)
+        for path in others:
+            if path.stem.removeprefix(GROUP) not in applied:
+                path.unlink(missing_ok=True)
     _write_anew(out)
+
+
+def _applied(out: Path) -> set[str]:
+    """Return the names of the bundles that synthesized images are of."""
+    names = set()
+    for sidecar in out.glob("sub-*/**/*_desc-synth_*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            names.add(str(read_json(sidecar)["Model"]["Name"]))
+    return names
 
 
 def _write_anew(out: Path) -> None:

@@ -9,7 +9,7 @@ from bidsapp import __version__
 from bidsapp.records import CT, region
 from bidsapp.reports.software import package, packages
 from bidsapp.synthesis.axial import within
-from bidsapp.synthesis.losses import PHRASES
+from bidsapp.synthesis.losses import PHRASES, WINDOW
 from bidsapp.synthesis.modes import phrase
 from bidsapp.synthesis.optimizer import STEPS
 from bidsapp.synthesis.uncertainty import LEVEL
@@ -46,7 +46,7 @@ class Learning:
     range_test : bool
         Whether a range test chose the learning rate.
     limit : str
-        How long a training goes on, where the plan does not say so yet.
+        The time that a training has, where the plan does not say so yet.
     rivals : sequence of str
         Baselines that were measured beside it.
     calibrated, judged : int or None
@@ -112,7 +112,7 @@ def _training(learning: Learning) -> str:
         )
     sizes = f" and {'–'.join(map(str, plan.channels))} channels" if learning.sized else ", sized to the time,"
     said.append(
-        f"{NETWORKS[plan.network]}{_normalization(plan)}{sizes} was trained to predict {plan.target} from "
+        f"{_network(plan)}{_normalization(plan)}{sizes} was trained to predict {plan.target} from "
         f"{' and '.join(plan.sources)} on {_shown(learning)}, by {_loss(plan)}{within(learning.axial)}, with "
         f"{STEPS[plan.optimizer]} {OPTIMIZERS[plan.optimizer]} on a one-cycle schedule [@onecycle] "
         f"{_schedule(learning)} in {_folds(learning)}{_started(learning)}{_averaged(plan)}, "
@@ -125,6 +125,11 @@ def _training(learning: Learning) -> str:
             "patches [@moddrop]; a visit may lack them."
         )
     return " ".join(said)
+
+
+def _network(plan: Plan) -> str:
+    said = NETWORKS[plan.network]
+    return f"{said.replace('3D ', '')}, whose kernels lie in the plane of a slice," if plan.slices else said
 
 
 def _normalization(plan: Plan) -> str:
@@ -142,7 +147,8 @@ def _shown(learning: Learning) -> str:
 
 def _loss(plan: Plan) -> str:
     ssim = " [@ssim; @zhao]" if "ssim" in plan.loss else ""
-    return PHRASES[plan.loss].format(region=f"inside {region(plan.target)}") + ssim
+    said = PHRASES[plan.loss].format(region=f"inside {region(plan.target)}") + ssim
+    return said.replace(f"{WINDOW}³", f"{WINDOW}²") if plan.slices else said
 
 
 def _schedule(learning: Learning) -> str:
@@ -151,9 +157,11 @@ def _schedule(learning: Learning) -> str:
     if learning.range_test:
         # A bundle has its number; before the training there is none yet.
         peak = f"{f'{peak},' if learning.sha256 else ''} found by a range test [@rangetest]"
-    length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": plan.minutes}
-    limit = learning.limit or next(f"{value:.6g} {unit}" for unit, value in length.items() if value)
-    return f"(peak learning rate{peak}) for {limit}"
+    length = {"steps": plan.max_steps, "epochs": plan.epochs, "minutes": None if learning.limit else plan.minutes}
+    limits = [f"{value:.6g} {unit}" for unit, value in length.items() if value]
+    limits += [learning.limit] if learning.limit else []
+    first = ", whichever came first," if len(limits) > 1 else ""
+    return f"(peak learning rate{peak}) for {' or '.join(limits)}{first}"
 
 
 def _folds(learning: Learning) -> str:

@@ -90,7 +90,7 @@ MEASURES = {
         "Rotation to the reference, degrees", "", 2, limit=Limit(high=alignment.MAX_ROTATION_DEG)
     ),
     "translation_mm": Measure("Shift to the reference, mm", "of the brain’s centre", 2),
-    "volume_ratio": Measure("Volume after registration over that before", "1 for a rigid one", 2, limit=_VOLUME),
+    "volume_ratio": Measure("Volume before registration over that after", "1 for a rigid one", 2, limit=_VOLUME),
     "template_dice": Measure("Overlap with the template’s brain mask, Dice", "after registration to it", 3),
     "scale_offset": Measure("Intensity offset, units of the image", "becomes 0 when normalized"),
     "scale_scale": Measure("Intensity scale, units of the image", "becomes 1 when normalized"),

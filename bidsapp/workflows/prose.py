@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bidsapp import __version__
+from bidsapp.imaging.alignment import MAX_RESIDUAL_MM
 from bidsapp.imaging.brain import PRECOMPUTED
 from bidsapp.imaging.template import BUNDLED
 from bidsapp.records import CT
@@ -109,8 +110,10 @@ def _registration(reference: str, method: Method) -> str:
     return (
         f"{kind} to the {reference} aligned {{scans}} by mutual information{soft}: a search of our own for the "
         "greatest normalized mutual information [@studholme], from the scanner's geometry, from the brains' "
-        f"centres and, where these fail, from 52 turns; then ANTs [@ants] at {levels}. A registration that a "
-        "second search moved, or whose masks and edges did not match, was flagged."
+        f"centres and, where these fail, from 52 turns; then ANTs [@ants] at {levels}. A registration was flagged "
+        f"where a second search moved the brain by more than {MAX_RESIDUAL_MM:g} mm, the brain masks did not "
+        "match, too little of the brain was in view, the images shared no information or less than before, or the "
+        "head was turned or scaled further than heads are."
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bidsapp.errors import DataError
+from bidsapp.imaging.grid import own_grid, resample_mask
 from bidsapp.imaging.transforms import LinearTransform, mean_displacement, read_itk, write_itk
 from bidsapp.phantom.deformation import rigid
 
@@ -50,6 +51,18 @@ def test_shear_is_no_rotation():
     transform = LinearTransform(matrix)
     assert transform.rotation_deg == pytest.approx(30)
     assert transform.volume_ratio == pytest.approx(1.1 * 0.9 * 1.2)
+
+
+def test_the_ratio_of_volumes_is_before_over_after():
+    affine = np.eye(4)
+    affine[:3, 3] = -9.5
+    cube = np.zeros((20, 20, 20), np.uint8)
+    cube[2:18, 2:18, 2:18] = 1
+    scan = nib.Nifti1Image(cube, affine)
+    transform = LinearTransform(np.diag([2.0, 1, 1, 1]))  # the scan is twice as wide as the reference
+    after = np.asarray(resample_mask(scan, own_grid(scan), transform).dataobj)
+    assert (int(cube.sum()), int(after.sum())) == (16**3, 8 * 16**2)
+    assert transform.volume_ratio == pytest.approx(2)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 
+from bidsapp.bids.sink import write_json
 from bidsapp.reports import boilerplate
 from bidsapp.reports.boilerplate import (
     Sentence,
@@ -77,6 +78,20 @@ def test_runs_on_one_visit_each_leave_a_text_of_all(tmp_path):
     assert "(1 of 2 visits)" in text
     assert text.index("## Preprocessing") < text.index("## Synthesis") < text.index("A network")
     assert text in (tmp_path / "logs/CITATION.md").read_text(encoding="utf-8")
+
+
+def test_a_bundle_whose_images_were_replaced_is_told_of_no_more(tmp_path):
+    def applied(bundle, subject):
+        sidecar = tmp_path / f"sub-{subject}/ses-1/anat/sub-{subject}_ses-1_desc-synth_FLAIR.json"
+        write_json({"Model": {"Name": bundle}}, sidecar)
+        record_group(tmp_path, bundle, f"{bundle} was applied.")
+        return text_of(tmp_path)
+
+    applied("old", "01")
+    assert applied("old", "02") == "## Synthesis\n\nold was applied."
+    assert applied("new", "01") == "## Synthesis\n\nnew was applied.\n\nold was applied."
+    assert applied("new", "02") == "## Synthesis\n\nnew was applied."
+    assert "old" not in (tmp_path / "logs/CITATION.md").read_text(encoding="utf-8")
 
 
 def test_a_job_that_is_slow_does_not_write_its_older_text_over_a_newer_one(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 """What a visit's text says is what its graph does: a sentence for a step that has a node, and for no other."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bidsapp.imaging.alignment import Alignment
 from bidsapp.records import Scan, Visit
 from bidsapp.reports.boilerplate import compose
 from bidsapp.settings import Settings
@@ -54,6 +56,24 @@ def test_the_graph_tells_of_itself_what_the_text_of_a_run_does():
     assert "by symmetric normalization [@syn]" in text
     assert "density [@muschelli]" in text
     assert "Hounsfield units of the ct were divided by 1000" in text
+
+
+def test_a_registration_is_said_to_be_flagged_for_what_flags_it():
+    passed = Alignment(0.95, 1.0, 1.05, 1.15, 0.6, 0.3, 3.0, 2.0, 1.0)
+    assert passed.flags == replace(passed, edge_overlap=0.0).flags == ()
+    text = compose({VISIT.label: sentences_of(settings(), VISIT)}, [("registration",)])
+    for changes, said in (
+        ({"residual_mm": 2.1}, "a second search moved the brain by more than 2 mm"),
+        ({"mask_dice": 0.84}, "the brain masks did not match"),
+        ({"covered": 0.4}, "too little of the brain was in view"),
+        ({"nmi_before": 1.0, "nmi_after": 1.01}, "the images shared no information"),
+        ({"nmi_after": 1.02}, "or less than before"),
+        ({"rotation_deg": 80.0}, "the head was turned"),
+        ({"volume_ratio": 0.7}, "or scaled further than heads are"),
+    ):
+        assert len(replace(passed, **changes).flags) == 1
+        assert said in text
+    assert "edges" not in text
 
 
 def test_what_is_given_is_not_said_to_be_found(tmp_path):
