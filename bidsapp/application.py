@@ -254,12 +254,14 @@ def _sidecar(
     out = settings.output_dir
     used, missing = used_and_missing(visit.pair, bundle.plan)
     model: dict[str, Any] = {"Name": bundle.name, "Version": bundle.version, "SHA256": bundle.sha256}
-    if bundle.path.resolve().is_relative_to(out.resolve()):
-        model["URI"] = f"bids::{_relative(bundle.path, out)}"
+    home = bundle.path.resolve()
+    if home.is_relative_to(out.resolve()):
+        model["URI"] = f"bids::{home.relative_to(out.resolve()).as_posix()}"
     if bundle.origin:
         model["InitializedFrom"] = bundle.origin.to_json()
     return synth_sidecar(
-        sources=[_relative(source, out) for source in (*visit.pair.present, visit.pair.mask)],
+        # Not resolved: where DataLad keeps the derivatives, each image is a link.
+        sources=[source.relative_to(out).as_posix() for source in (*visit.pair.present, visit.pair.mask)],
         source_contrasts=used,
         missing_contrasts=missing,
         target_contrast=bundle.plan.target,
@@ -291,7 +293,3 @@ def _draw(
     synthesized, uncertainty = volume.image(shown, rendering.fill), volume.image(doubt, 0.0)
     mask = volume.image(np.ones(volume.mask.shape, np.float32), 0.0)
     synthesis_figure(sources, synthesized, uncertainty, target, mask, path, target_mask=target_mask, ct=ct)
-
-
-def _relative(path: Path, output_dir: Path) -> str:
-    return path.resolve().relative_to(output_dir.resolve()).as_posix()

@@ -42,8 +42,11 @@ def goal_of(settings: Settings, pairs: Sequence[Pair], parent: Bundle | None) ->
     from bidsapp.synthesis.ensemble import training_key
 
     path = settings.output_dir / names.bundle(settings.source, settings.target, settings.network)
-    start = parent and parent.sha256
-    return path, training_key(pairs, {**request(settings), "strata": strata_of(settings), "init_from": start})
+    start, strata = parent and parent.sha256, strata_of(settings)
+    if strata is not None:  # a new participant without a target asks for no new training
+        learned = {pair.participant for pair in pairs if pair.target is not None}
+        strata = {participant: value for participant, value in strata.items() if participant in learned}
+    return path, training_key(pairs, {**request(settings), "strata": strata, "init_from": start})
 
 
 def request(settings: Settings) -> dict[str, Any]:

@@ -198,5 +198,5 @@ def matched_scale(settings: Settings, method: str, target: str) -> tuple[Scale, 
 
 def _called(path: Path, derivatives: Path) -> str:
     """Return a BIDS URI, or of an image elsewhere its name: places on a machine do not go into sidecars."""
-    inside = path.resolve().is_relative_to(derivatives.resolve())
-    return own_uri(path.resolve().relative_to(derivatives.resolve()).as_posix()) if inside else path.name
+    home, place = derivatives.resolve(), path.parent.resolve() / path.name  # a link, where DataLad keeps it
+    return own_uri(place.relative_to(home).as_posix()) if place.is_relative_to(home) else path.name

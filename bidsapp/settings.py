@@ -158,7 +158,7 @@ class Settings:
     max_minutes : float or None
         Of the group level, or of each fold and network with ``crossval``; `MAX_MINUTES` where nothing is counted.
     max_steps : int or None
-        Optimizer steps for each fold and network; without minutes a run repeats to the bit on one machine.
+        Optimizer steps for each fold and network; without minutes a run on processors repeats to the bit.
     epochs : float or None
         Length of each training in epochs: each draws as many voxels as the brains of all training pairs have, or
         as many whole volumes or slices.

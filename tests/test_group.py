@@ -338,6 +338,18 @@ def test_a_training_starts_from_a_bundle_on_its_scale_and_says_so(settings, with
     assert sidecar["Model"]["InitializedFrom"]["SHA256"] == parent.sha256
 
 
+def test_images_that_are_links_are_called_by_their_names_in_the_dataset(settings, with_bundle, tmp_path):
+    (visit, *_) = gather(settings.output_dir, ("T1w",), "FLAIR", "T1w").visits
+    for number, file in enumerate((*visit.pair.sources, visit.pair.mask)):
+        file.rename(tmp_path / f"annexed-{number}")
+        file.symlink_to(tmp_path / f"annexed-{number}")
+    bundle = read_bundle(with_bundle().model)
+    sidecar = application._sidecar(settings, visit, bundle, None, rendering_of(settings, visit, bundle))
+    anat = "bids::sub-01/ses-A/anat/sub-01_ses-A"
+    assert sidecar["Sources"] == [f"{anat}_desc-normalized_T1w.nii.gz", f"{anat}_desc-brain_mask.nii.gz"]
+    assert sidecar["Model"]["URI"] == f"bids::{bundle.path.relative_to(settings.output_dir)}"
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path):
     def start(out):

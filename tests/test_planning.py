@@ -67,3 +67,17 @@ def test_who_has_no_value_to_balance_by_is_named_and_that_nobody_has_one_is_an_e
     assert caplog.messages == ["--stratify age: no value of sub-02, sub-04"]
     with pytest.raises(UsageError, match="--stratify site: nobody who is learned from has a value"):
         planning.folds_of(replace(settings, stratify="site"), pairs)
+
+
+def test_a_new_participant_without_a_target_asks_for_no_new_training_of_stratified_folds(tmp_path):
+    settings = Settings(Path("/in"), tmp_path, ("group",), stratify="age")
+    known = [Pair(f"sub-{n}", f"sub-{n}", (tmp_path,), tmp_path, target=tmp_path) for n in ("01", "02")]
+
+    def key(pairs, *ages):
+        rows = "".join(f"sub-{number:02}\t{age}\n" for number, age in enumerate(ages, 1))
+        (tmp_path / "participants.tsv").write_text(f"participant_id\tage\n{rows}")
+        return planning.goal_of(settings, pairs, None)[1]
+
+    before = key(known, 30, 40)
+    assert key([*known, Pair("sub-03", "sub-03", (tmp_path,), tmp_path)], 30, 40, 50) == before
+    assert key(known, 30, 41) != before

@@ -126,6 +126,14 @@ def test_intensities_of_an_acquired_image_or_of_none(settings, visit, bundle):
     assert normalized.scale_of == "none: normalized units (robust)"
 
 
+def test_an_image_to_match_that_is_a_link_is_called_by_its_name_in_the_dataset(settings, tmp_path):
+    path = Path(image(settings))
+    path.rename(tmp_path / "annexed")
+    path.symlink_to(tmp_path / "annexed")
+    _, called = matched_scale(replace(settings, match_to=str(path)), "robust", "FLAIR")
+    assert called == f"bids::sub-01/ses-A/anat/{path.name}"
+
+
 def test_an_image_on_the_scale_of_its_cohort_is_matched_on_that_scale(settings):
     sidecar = Path(image(settings, desc="nyul").replace(".nii.gz", ".json"))
     scale = {"Method": "nyul", "Landmarks": [10, 50, 90], "Standard": [0, 1, 2]}

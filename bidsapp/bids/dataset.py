@@ -208,21 +208,28 @@ def _relative(settings: Settings, folder: Path) -> str:
 
 def dataset_name(dataset: Path) -> str:
     """Return the name that a dataset gives itself, empty where it has none."""
+    return str(_said_by(dataset).get("Name", ""))
+
+
+def _said_by(dataset: Path) -> dict[str, Any]:
+    """Return the description of a dataset, empty where it has none that can be read."""
     try:
         content = read_json(dataset / "dataset_description.json")
     except (OSError, ValueError):
-        return ""
-    return str(content.get("Name", "")) if isinstance(content, dict) else ""
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _new_description(settings: Settings) -> dict[str, Any]:
-    name = dataset_name(settings.bids_dir)
+    said = _said_by(settings.bids_dir)
+    name, licence = said.get("Name", ""), said.get("License")
     raw = _relative(settings, settings.bids_dir)
     return {
         "Name": "SynthPrep: contrasts on a common grid, and synthesized ones" + (f", of {name}" if name else ""),
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
-        "License": "CC0",
+        # Whose scans these are decides, not we: where the raw dataset names none, its derivatives name none.
+        **({"License": licence} if isinstance(licence, str) and licence else {}),
         "SourceDatasets": [{"URL": raw}],
         "DatasetLinks": {"raw": raw},
     }

@@ -59,8 +59,8 @@ def images_of(layout: BIDSLayout, participants: Iterable[str]) -> list[str]:
     folders = {f"sub-{label}" for label in participants}
     found = []
     for file in layout.get(extension=[".nii", ".nii.gz"]):
-        first, *others, _ = Path(os.path.relpath(file.path, layout.root)).parts
-        if first not in folders or not set(others) & set(DATATYPES):
+        first, *others = Path(os.path.relpath(file.path, layout.root)).parts
+        if first not in folders or not set(others[:-1]) & set(DATATYPES):
             continue
         if os.path.lexists(file.path):
             found.append(file.path)

@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bidsapp.bids.sink import put_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -35,7 +37,7 @@ def locked(derivatives: Path, patience: float = PATIENCE, *, name: str = NAME) -
     patience : float
         Seconds to wait for the others.
     name : str
-        A file in the folder that is never replaced; an empty one is made where there is none.
+        A file in the folder that is never replaced, unless it is a link; an empty one is made where there is none.
 
     Raises
     ------
@@ -44,6 +46,8 @@ def locked(derivatives: Path, patience: float = PATIENCE, *, name: str = NAME) -
     """
     path = derivatives / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():  # to a file that DataLad keeps read-only, or to somebody else's
+        put_bytes(path.read_bytes() if path.is_file() else b"", path)
     with path.open("a", encoding="ascii") as file:
         _wait(file.fileno(), path, patience)
         yield  # closing the file lets go, and so does the end of the process, however it ends

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from bidsapp.bids.lock import locked
 from bidsapp.bids.sink import write_json, write_tsv
 from bidsapp.errors import DataError, UsageError
-from bidsapp.text import read_table
+from bidsapp.text import read_table, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,10 +78,16 @@ def column_of(dataset: Path, column: str) -> dict[str, str]:
 def _described(path: Path) -> dict[str, Any]:
     """Return what explains the columns of a table; nothing where there is no such file, or another one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        content = json.loads(read_text(path), parse_constant=_finite, parse_float=_finite)
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _finite(number: str) -> float | None:
+    """Return a number of a JSON file; ``None`` instead of NaN and the infinite, which no JSON of ours may hold."""
+    value = float(number)
+    return value if math.isfinite(value) else None
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:

@@ -21,21 +21,24 @@ LABEL = re.compile("[A-Za-z0-9+]+")
 
 
 def named_images(root: Path, paths: Iterable[str]) -> list[str]:
-    """Return the images whose names begin with the participant of their folder, in order; warn of all others.
+    """Return the images whose names begin with participant and session of their folder, in order; warn of others.
 
-    A stray ``localizer.nii.gz`` in somebody's folder must not end the run for everybody.
+    A stray ``localizer.nii.gz`` in somebody's folder must not end the run for everybody; nor are images of two
+    sessions one visit because their names leave out the session.
     """
     named = []
     for path in sorted(paths, key=_place):
-        folder, *_ = os.path.relpath(path, root).partition(os.sep)
+        folder, _, rest = os.path.relpath(path, root).partition(os.sep)
+        session = rest.partition(os.sep)[0]
+        begin = [folder, session] if session.startswith("ses-") else [folder]
         entities = entities_of(path)
         wrong = [key for key in ("sub", "ses") if not LABEL.fullmatch(entities.get(key, "0"))]
         if wrong:
             log.warning("%r is left out: its %s- is no label of letters and digits", path, wrong[0])
-        elif f"sub-{entities.get('sub')}" == folder:
+        elif begin == [f"{key}-{entities.get(key)}" for key in ("sub", "ses")][: len(begin)]:
             named.append(path)
         else:
-            log.warning("%s is left out: its name does not begin with %s_", path, folder)
+            log.warning("%s is left out: its name does not begin with %s_", path, "_".join(begin))
     return named
 
 

@@ -40,8 +40,11 @@ def write_bytes(content: bytes, path: Path) -> Path:
     Path
         `path`.
     """
-    if _holds(path, content):
-        return path
+    return path if _holds(path, content) else put_bytes(content, path)
+
+
+def put_bytes(content: bytes, path: Path) -> Path:
+    """Write a file whatever is there, in the place of a link, too; see `write_bytes`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_for(path) as temporary:
         temporary.write_bytes(content)

@@ -250,6 +250,11 @@ def _check_learning(settings: Settings) -> None:
         return
     if settings.model is not None:
         raise UsageError("--model trains nothing, --splits says on whom to train", "give one of them")
+    if settings.crossval:
+        raise UsageError(
+            "--crossval leaves out one participant at a time, --splits says whom to leave out",
+            "give one of them; --plan minutes=N is of each training",
+        )
     if not settings.splits.is_file():
         raise NoInputError(f"{settings.splits}: no such file", "give the splits.tsv of a bundle in models/")
 

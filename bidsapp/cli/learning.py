@@ -96,7 +96,8 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
         "--max-steps",
         type=int,
         metavar="N",
-        help="steps of each training; without --max-minutes, which would end it, too, a run repeats to the bit",
+        help="steps of each training; without --max-minutes, which would end it, too, a run with --device cpu "
+        "repeats to the bit",
     )
     group.add_argument(
         "--epochs",

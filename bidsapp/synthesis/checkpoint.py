@@ -1,4 +1,4 @@
-"""Checkpoints: a training that was killed goes on from the last one, to the same bits as if it had not been.
+"""Checkpoints: a training that was killed goes on from the last one; on processors, to the same bits.
 
 One file for each training, replaced whole. It holds all that the next step depends on: weights, optimizer, the
 random numbers of patches and variation, and the course so far. It lies in a folder named by the training's key, so

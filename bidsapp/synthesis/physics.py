@@ -60,10 +60,12 @@ def thick_slices(image: Tensor, generator: Generator) -> Tensor:
     axis = _long_axis(image, generator)
     kernel = [1, 1, 1]
     kernel[axis] = min(2 + _choice(3, generator), image.shape[axis])
+    x, y, z = image.shape
 
     def resample(values: Tensor) -> Tensor:
         thick = F.avg_pool3d(values, kernel, ceil_mode=True)
-        return F.interpolate(thick, image.shape, mode="trilinear")
+        # By the factor, not to the size: the last slice may be thinner, the others stay where they were.
+        return F.interpolate(thick, scale_factor=kernel, mode="trilinear")[..., :x, :y, :z]
 
     return _within(image, resample)
 

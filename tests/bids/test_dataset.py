@@ -94,6 +94,13 @@ def test_derivatives_are_named_after_their_dataset(dataset, description, end):
     assert dataset_name(settings.bids_dir / "nowhere") == ""
 
 
+@pytest.mark.parametrize(("said", "licence"), [('"CC-BY-NC-4.0"', "CC-BY-NC-4.0"), ('""', None), ("[1]", None)])
+def test_derivatives_have_the_licence_of_their_dataset_and_none_where_it_has_none(dataset, said, licence):
+    settings = dataset()
+    (settings.bids_dir / "dataset_description.json").write_text(f'{{"Name": "x", "License": {said}}}')
+    assert described(open_derivatives(settings)).get("License") == licence
+
+
 @pytest.mark.parametrize(("runs", "kind"), [({}, "docker"), ({"APPTAINER_CONTAINER": "/x.sif"}, "apptainer")])
 def test_the_container_is_named(dataset, monkeypatch, runs, kind):
     for name, value in {"SYNTHPREP_CONTAINER": "docker", **runs}.items():

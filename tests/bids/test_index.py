@@ -38,6 +38,12 @@ def test_an_index_of_all_files_gives_only_what_may_be_an_image_to_work_on(datase
     assert scans(select(settings)) == expected
 
 
+def test_an_image_at_the_root_is_passed_over(dataset, tmp_path):
+    settings = dataset(bids_database_dir=tmp_path / "index")
+    (settings.bids_dir / "sub-01_T1w.nii.gz").touch()
+    assert scans(select(settings)) == scans(select(dataset()))
+
+
 def test_a_file_that_is_gone_is_named(dataset, tmp_path, caplog):
     settings = dataset(bids_database_dir=tmp_path / "index")
     (_, gone), *others = scans(select(settings))

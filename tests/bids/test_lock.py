@@ -5,6 +5,8 @@ import multiprocessing
 import time
 from pathlib import Path
 
+import pytest
+
 from bidsapp.bids import lock
 from bidsapp.bids.dataset import open_derivatives
 from bidsapp.bids.lock import locked
@@ -77,3 +79,19 @@ def test_a_file_system_without_locks_is_no_error(tmp_path, monkeypatch):
     with locked(tmp_path):
         Path(tmp_path / "x").touch()
     assert (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("content", ["mine\n", None])
+def test_a_link_gives_way_to_a_file_of_the_same_content(tmp_path, content):
+    path, goal = tmp_path / "out" / lock.NAME, tmp_path / "annexed"
+    path.parent.mkdir()
+    path.symlink_to(goal)
+    if content is not None:
+        goal.write_text(content)
+        goal.chmod(0o400)
+    with locked(path.parent):
+        assert not path.is_symlink()
+    assert path.read_text() == (content or "")
+    assert path.stat().st_mode & 0o600 == 0o600
+    assert goal.exists() == (content is not None)
+    assert list(path.parent.iterdir()) == [path]

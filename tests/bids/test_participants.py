@@ -50,6 +50,15 @@ def test_a_column_brings_what_explains_it(folders):
     }
 
 
+def test_a_number_that_is_none_in_what_explains_a_column_costs_itself_only(folders):
+    raw, out = folders
+    said = '{"age": {"Units": "year", "Minimum": NaN, "Maximum": 1e999, "Step": 0.5}}'
+    (raw / "participants.json").write_text(said)
+    update_participants(out, raw, "age")
+    explained = {"Units": "year", "Minimum": None, "Maximum": None, "Step": 0.5}
+    assert json.loads((out / "participants.json").read_text()) == {"age": explained}
+
+
 def test_a_column_that_nobody_carried_along_is_named(folders):
     raw, out = folders
     update_participants(out, raw, "age")

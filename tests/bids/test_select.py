@@ -161,6 +161,16 @@ def test_a_stray_image_is_left_out_by_name(dataset, tmp_path, caplog, stray):
     assert f"sub-02/ses-1/anat/{stray} is left out: its name does not begin with sub-02_" in caplog.text
 
 
+@pytest.mark.parametrize("stray", ["sub-10_FLAIR.nii.gz", "sub-10_ses-2_FLAIR.nii.gz"])
+def test_an_image_that_is_not_named_after_the_session_of_its_folder_is_left_out(dataset, tmp_path, caplog, stray):
+    before = select(dataset())
+    add(tmp_path / "raw", f"sub-10/ses-1/anat/{stray}")
+    assert select(dataset()) == before
+    assert f"sub-10/ses-1/anat/{stray} is left out: its name does not begin with sub-10_ses-1_" in caplog.text
+    add(tmp_path / "raw", "sub-03/anat/sub-03_ses-1_T1w.nii.gz")  # no folder says otherwise
+    assert "sub-03_ses-1" in labels(select(dataset()))
+
+
 def test_a_scan_knows_whether_the_visit_offers_another_of_its_contrast(dataset, tmp_path):
     path = tmp_path / "filter.json"
     path.write_text(json.dumps({"T1w": {"run": 2}}))

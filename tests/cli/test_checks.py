@@ -87,3 +87,11 @@ def test_what_only_a_ct_has_or_has_not(words, reason):
     with pytest.raises(UsageError, match=reason):
         settings_from([*PLACES, *words])
     assert settings_from([*PLACES, "--target", "ct", "--loss", "l1+gradient+bone"]).loss == "l1+gradient+bone"
+
+
+def test_folds_of_a_table_are_not_of_one_participant_each(tmp_path):
+    table = tmp_path / "splits.tsv"
+    table.touch()
+    with pytest.raises(UsageError, match="--splits says whom to leave out") as raised:
+        settings_from([*PLACES, "--splits", str(table), "--crossval"])
+    assert "--plan minutes=N is of each training" in raised.value.hint

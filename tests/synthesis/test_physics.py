@@ -94,6 +94,14 @@ def test_thick_slices_are_thick_along_one_axis(monkeypatch, brain):
     torch.testing.assert_close(thick, expected)
 
 
+def test_thick_slices_stay_where_they_were_though_the_last_one_is_thinner(monkeypatch):
+    ramp = (5 + 0.1 * torch.arange(40.0))[:, None, None].expand(40, 4, 4)
+    monkeypatch.setattr(physics, "_choice", lambda count, generator: count // 2)  # three voxels along x
+    thick = physics.thick_slices(ramp, None)
+    torch.testing.assert_close(thick[1:38], ramp[1:38], atol=1e-4, rtol=0)  # from the first centre to the last
+    assert (thick - ramp).abs().max() < 0.15
+
+
 def test_motion_shifts_the_late_lines_only(monkeypatch):
     axis = torch.arange(32.0)
     slow, quick = (torch.cos(2 * torch.pi * f * axis / 32)[:, None, None] for f in (2, 12))
