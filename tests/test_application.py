@@ -108,7 +108,7 @@ def test_visits_that_lack_a_source_are_learned_from_and_predicted(settings, tmp_
     assert states(again)["sub-05"][0] == "skipped"
     assert [status.state for status in told] == ["pending"] * 5 + ["done"] * 4 + ["skipped"]
     page = (settings.output_dir / "group.html").read_text()
-    reason = f"sub-05/anat/{lacking_name} is not there, or was made otherwise"
+    reason = f"sub-05/anat/{lacking_name.removesuffix('.json')}.nii.gz is not there, or was made otherwise"
     assert page.count("sub-05/anat/sub-05") == page.count(reason) == 1
     with pytest.raises(NoInputError, match="no bundle was trained on these pairs"):
         group.run(replace(settings, reports_only=True, seed=5), GRANT)

@@ -35,7 +35,6 @@ FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 ABOUT_FILE = "model.json"
 # The example that is traced, voxels; edges differ and are no whole strides, so that none is taken for constant.
 EXAMPLE = (17, 18, 19)
-# Left-right, back-front and down-up of a volume whose axes run as the world's do.
 FEATURES = {
     "mask": "1 in {region}",
     "depth": "distance to the surface of {region}, in units of 20 mm",

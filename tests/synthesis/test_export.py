@@ -136,7 +136,7 @@ def test_what_a_network_reads_to_predict_a_ct_is_said_as_it_is_computed(tmp_path
     assert about["Channels"][4] == "mask: 1 in the head and 10 mm around it"
 
     pair = make_pair(tmp_path, 1)
-    source = np.asarray(nib.load(pair.sources[0]).dataobj)
+    source = np.asarray(nib.as_closest_canonical(nib.load(pair.sources[0])).dataobj)
     formula = "T1w: 5 * (1 - normalized / zero) if zero < -0.5, else 5 * (normalized - zero)"
     assert about["Channels"][0] == formula
     assert "-Offset / Scale" in about["Zero"]
