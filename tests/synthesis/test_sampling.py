@@ -54,7 +54,7 @@ def test_a_streamed_volume_is_one_open_file_and_the_same_numbers(pairs, tmp_path
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     for volume in streamed:
-            for name, array in held._arrays.items():
+        for name, array in held._arrays.items():
             mapped = volume._arrays[name]
             assert isinstance(mapped, np.memmap)
             assert (mapped.dtype, mapped.shape, mapped.flags.fnc) == (array.dtype, array.shape, array.flags.fnc)
