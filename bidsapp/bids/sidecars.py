@@ -185,16 +185,21 @@ def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by
     }
 
 
-def head_mask(provenance: Provenance, contrast: str, preproc: str) -> dict[str, Any]:
-    """Describe the head mask that was found on a preprocessed image; `preproc` is its path."""
-    text = f"Head on the {contrast}, air cavities included, on the common grid"
+STRIPPED_CT = "Brain on the ct, which came without its skull, on the common grid"
+
+
+def head_mask(provenance: Provenance, contrast: str, preproc: str, *, stripped: bool = False) -> dict[str, Any]:
+    """Describe the head mask of a preprocessed image; `preproc` is its path, `stripped`: of a CT without skull."""
+    text = STRIPPED_CT if stripped else f"Head on the {contrast}, air cavities included, on the common grid"
     content = {"Description": _said(provenance, text), "Type": "ROI", "Sources": [own_uri(preproc)]}
     return {**content, **_grid(provenance)}
 
 
-def measured_region(provenance: Provenance, contrast: str, preproc: str) -> dict[str, Any]:
-    """Describe the mask of what a preprocessed CT tells; `preproc` is its path."""
-    text = f"Where the {contrast} was scanned, without the table, on the common grid"
+def measured_region(
+    provenance: Provenance, contrast: str, preproc: str, *, stripped: bool = False
+) -> dict[str, Any]:
+    """Describe the mask of what a preprocessed CT tells; see `head_mask`."""
+    text = STRIPPED_CT if stripped else f"Where the {contrast} was scanned, without the table, on the common grid"
     content = {"Description": _said(provenance, text), "Type": "ROI", "Sources": [own_uri(preproc)]}
     return {**content, **_grid(provenance)}
 

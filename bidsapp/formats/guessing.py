@@ -142,10 +142,11 @@ def _clashes(guesses: Sequence[_Guess]) -> Iterable[str]:
     names = _sets((one.item.participant, one.person.name) for one in guesses)
     visits = [(one.item.participant, one.item.session) for one in guesses]
     patients = _sets((v, patient) for v, one in zip(visits, guesses, strict=True) for patient in one.patients)
-    # As a set: beside its own date each may have that of a birth, or of an export.
-    dates = _sets((v, one.dates) for v, one in zip(visits, guesses, strict=True) if one.dates)
+    # As a set: beside its own date each may have that of a birth, or of an export. A CT is mostly of another day.
+    kinds = [(visit, one.item.contrast == CT) for visit, one in zip(visits, guesses, strict=True)]
+    dates = _sets((kind, one.dates) for kind, one in zip(kinds, guesses, strict=True) if one.dates)
     places = _sets((one.item.goal, one.person.place) for one in guesses)
-    for visit, one in zip(visits, guesses, strict=True):
+    for visit, kind, one in zip(visits, kinds, guesses, strict=True):
         label, alike = f"sub-{one.item.participant}", sorted(names[one.item.participant])
         # A header that names the same patient everywhere tells that they are one person's.
         one_patient = any(one.patients) and one.patients >= patients[visit]
@@ -153,7 +154,7 @@ def _clashes(guesses: Sequence[_Guess]) -> Iterable[str]:
             yield f"{', '.join(alike[:SHOWN])} would all be {label}: write a mapping"
         elif len(patients.get(visit, ())) > 1:
             yield f"headers name several patients of what would be {label}: write a mapping"
-        elif len(dates.get(visit, ())) > 1:
+        elif len(dates.get(kind, ())) > 1:
             yield f"images of several dates would be one visit of {label}: write a mapping, with sessions"
         elif len(places[one.item.goal]) > 1 and not one_patient:
             yield f"images of several folders or names would be runs of {label}: write a mapping"

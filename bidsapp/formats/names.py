@@ -22,7 +22,8 @@ GADOLINIUM = {"ce": "gadolinium"}
 END = r"(?![a-z])"
 # `patient1`, `visit2` and `ct1` end in t and a number: letters may stand before a contrast only where they are one
 # of these words, or where its capital begins a word (`sT1W`). What else is run together is left out and said.
-BEFORE = r"(?:(?<![a-z])(?:ax|sag|cor|tra|pre|(?<=\d)d)?|(?-i:(?<=[abd-z])(?=T)))"
+PLANE = r"ax(?:ial)?|sag(?:ittal)?|cor(?:onal)?|tra(?:ns(?:vers(?:e|al))?)?"
+BEFORE = rf"(?:(?<![a-z])(?:{PLANE}|pre|(?<=\d)d)?|(?-i:(?<=[abd-z])(?=T)))"
 T1, T2 = rf"{BEFORE}t1", rf"{BEFORE}t2"
 T1W = rf"{T1}|mp-?rage|mp2rage|spgr|bravo|tfe"
 AGENT = rf"(?:ce|gd|gad[a-z]*){END}"
@@ -31,8 +32,8 @@ LATER = r"(?![-_ ]?(?:op|surg|treat|ther|chemo|rt))"
 # The first that matches counts: a T2-FLAIR is a FLAIR, and a T1 after contrast is told from one before. Without a
 # contrast it is the reason to leave the image out.
 WORDS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    # A T1w whose fluid is dark; but not `FLAIR_to_T1` or `T1_T2_FLAIR`.
-    (rf"^(?!.*{T2})(?:.*{T1}.*(?:flair|dark.?fluid)|.*flair[-_ ]*t1)", T1_FLAIR, {}),
+    # A T1w whose fluid is dark; but not `FLAIR_to_T1`, `space-T1w_FLAIR` or `T1_T2_FLAIR`.
+    (rf"^(?!.*{T2})(?!.*space[-_ ]*t1)(?:.*{T1}.*(?:flair|dark.?fluid)|.*flair[-_ ]*t1)", T1_FLAIR, {}),
     (r"flair|(?<![a-z0-9])t2f(?:lr)?(?![a-z0-9])|dark.?fluid", "FLAIR", {}),
     (rf"{T1}w?[-_ +]*(?:{AGENT}|k[ms]{END}|c(?![a-z0-9]))|(?<![a-z])(?:ce|gd)t1", "T1w", GADOLINIUM),
     (rf"(?:{T1W}).*?{NOT_BEFORE}(?:post{END}{LATER}|km{END}|\+ ?c{END})", "T1w", GADOLINIUM),
@@ -65,7 +66,7 @@ SESSION = re.compile(
     r"|(?:timepoint|session|visit|time|ses|tp)[-_ ]*(\d[a-z0-9]*))",
     re.I,
 )
-DATE = re.compile(r"(?<!\d)(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)")
+DATE = re.compile(r"(?<!\d)(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?=(?:\d{6})?(?!\d))")
 # A bare `p` with one digit inside a name is most often the acceleration of a sequence (`t1_mprage_p2_iso`).
 SUBJECT = re.compile(
     r"(?:^|[^a-z0-9])(?:sub-([a-z0-9]+)|(?:subject|patient|case|subj|sub|pat|pt)"

@@ -122,10 +122,11 @@ def _write_images(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
 
 def _write_head(given: Any, visit: Visit, scan: Scan, out: Path) -> None:
     preproc = names.preproc(visit, scan, given.reference)
-    sidecar = sidecars.head_mask(_provenance(given, visit), scan.contrast, preproc)
+    about, stripped = _provenance(given, visit), given.stripped and scan.contrast == CT
+    sidecar = sidecars.head_mask(about, scan.contrast, preproc, stripped=stripped)
     write_image(load(given.head), out / names.head_mask(visit, scan, given.reference), sidecar, dtype="uint8")
     if isdefined(given.measured):
-        sidecar = sidecars.measured_region(_provenance(given, visit), scan.contrast, preproc)
+        sidecar = sidecars.measured_region(about, scan.contrast, preproc, stripped=stripped)
         path = out / names.measured_region(visit, scan, given.reference)
         write_image(load(given.measured), path, sidecar, dtype="uint8")
 

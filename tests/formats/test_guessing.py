@@ -134,6 +134,7 @@ def test_a_t1_flair_is_left_out(name):
     [
         ("T1_and_FLAIR/sub-01_FLAIR", "FLAIR"),
         ("sub-01/FLAIR_to_T1", "FLAIR"),
+        ("sub-01/sub-01_space-T1w_FLAIR", "FLAIR"),
         ("sub-01/AXT2FLAIR", "FLAIR"),
         ("sub-01/t2_tirm_tra_dark-fluid", "FLAIR"),
         ("sub-01/t2f", "FLAIR"),
@@ -216,6 +217,7 @@ def test_images_that_may_be_of_several_people_are_no_runs(names):
         ("patient01/2019-03-04/T1.nii", "patient01/2020-05-06/T1.nii", "patient01/2020-05-06/FLAIR.nii"),
         ("patient01/20190304/T1.nii", "patient01/20200506/FLAIR.nii"),
         ("patient01/T1_2019.03.04.nii", "patient01/FLAIR_2020_05_06.nii"),
+        ("patient01/T1_20190304101523_3.nii", "patient01/FLAIR_20200506090000_4.nii"),
     ],
 )
 def test_images_of_several_dates_are_no_visit(names):
@@ -223,6 +225,12 @@ def test_images_of_several_dates_are_no_visit(names):
     assert list(items) == ["x/T1.nii"]
     reason = "images of several dates would be one visit of sub-01: write a mapping, with sessions"
     assert left_out == {reason: list(names)}
+
+
+def test_a_ct_of_another_day_is_of_the_visit():
+    items, left_out = guessed("x/T1.nii", "patient01/2019-03-04/T1.nii", "patient01/2019-03-05/CT.nii")
+    assert set(items) == {"x/T1.nii", "patient01/2019-03-04/T1.nii", "patient01/2019-03-05/CT.nii"}
+    assert not left_out
 
 
 def test_a_visit_has_one_date_and_visits_have_their_own():
