@@ -80,8 +80,9 @@ def run(
     statuses: dict[str, VisitStatus] = {}
 
     def record(name: str, outcome: Outcome) -> None:
-        statuses[name] = _record(settings, visits[name], outcome)
-        if told := _told(settings, visits[name], outcome):
+        told = _told(settings, visits[name], outcome)
+        statuses[name] = _record(settings, visits[name], outcome, told)
+        if told:
             record_visit(settings.output_dir, visits[name].label, told)
         _tidy(settings, visits[name], statuses[name])
         tell(statuses[name])
@@ -176,7 +177,7 @@ def _told(settings: Settings, visit: Visit, outcome: Outcome) -> list[Sentence]:
     ]
 
 
-def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
+def _record(settings: Settings, visit: Visit, outcome: Outcome, told: Sequence[Sentence]) -> VisitStatus:
     """Write a visit's table and report from what its scans left, and say how it went."""
     nodes = f"{RUN}.{visit_name(visit)}."
     failures = [failure for failure in outcome.failures if failure.node.startswith(nodes)]
@@ -188,7 +189,7 @@ def _record(settings: Settings, visit: Visit, outcome: Outcome) -> VisitStatus:
         rows = [record["row"] for _, record in done]
         wanted = settings.wanted
         write_scans(settings.output_dir, visit, rows, wanted=wanted, reference=settings.reference)
-        report = visit_report(settings, visit, done, failures, _told(settings, visit, outcome))
+        report = visit_report(settings, visit, done, failures, told)
         write_visit_report(report, settings.output_dir / names.report(visit))
     status = _status(visit, failures, seconds, complete=outcome.finished.issuperset(_ends(settings, visit)))
     peaks = [peak for node, peak in outcome.peak_gb.items() if node.startswith(nodes)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # How a mask came about that no skull-stripper found.
 FOUND = {"outline": "outline of an image that came without skull", "precomputed": "made by somebody else"}
 SLOPPY = "SLOPPY: coarse and quick, for tests only. "
+STRIPPED_CT = "Brain on the ct, which came without its skull, on the common grid"
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,6 @@ def mask(provenance: Provenance, contrast: str, sources: Sequence[str], found_by
         "Sources": list(sources),
         **_grid(provenance),
     }
-
-
-STRIPPED_CT = "Brain on the ct, which came without its skull, on the common grid"
 
 
 def head_mask(provenance: Provenance, contrast: str, preproc: str, *, stripped: bool = False) -> dict[str, Any]:
